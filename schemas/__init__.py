@@ -1,0 +1,1 @@
+"""Every contract that crosses a process: wire, archive, warehouse, Firestore, event codes."""

@@ -1,0 +1,179 @@
+"""Payload shapes, units and ranges of a reading, and its arrays in and out of bytes.
+
+The one place where they are written down (design.md, "Reading"). Both the gateway, which packs,
+and the pipeline, which validates, call this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.errors import BadInput
+
+MINUTE_US: Final = 60_000_000
+SECONDS: Final = 60
+ALL_SECONDS: Final = (1 << SECONDS) - 1
+
+PIR_HZ: Final = 80
+PIR_SHAPE: Final = (SECONDS * PIR_HZ,)
+LOG_MEL_SHAPE: Final = (160, 64)
+ACCEL_HZ: Final = 25
+ACCEL_SHAPE: Final = (SECONDS * ACCEL_HZ, 3)
+AIR_SHAPE: Final = (SECONDS, 6)
+
+LEVEL_STEP_DBA: Final = 0.5  # SoundPayload.levels count half decibels
+
+
+class Channel(NamedTuple):
+    """One column of an air payload. A value outside [low, high] cannot come from a sound sensor."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+# Ranges: what the sensors of this class can report (NDIR CO2 to 40,000 ppm, electrochemical CO to
+# 5,000 ppm, VOC index 0-500), temperature wide enough for a room on fire (NIST: above 600 °C).
+AIR_CHANNELS: Final = (
+    Channel("co2_ppm", "ppm", 0.0, 40_000.0),
+    Channel("co_ppm", "ppm", 0.0, 10_000.0),
+    Channel("voc_index", "1", 0.0, 500.0),
+    Channel("temperature_c", "°C", -40.0, 1_000.0),
+    Channel("humidity_pct", "%", 0.0, 100.0),
+    Channel("pressure_hpa", "hPa", 300.0, 1_200.0),
+)
+_AIR_LOW = np.array([c.low for c in AIR_CHANNELS], np.float32)
+_AIR_HIGH = np.array([c.high for c in AIR_CHANNELS], np.float32)
+
+# The four kinds that send a reading every minute; the others send events only.
+READING_KINDS: Final = {
+    pb.SENSOR_KIND_MOTION: "motion",
+    pb.SENSOR_KIND_SOUND: "sound",
+    pb.SENSOR_KIND_AIR: "air",
+    pb.SENSOR_KIND_CONTACT: "contact",
+}
+
+MAX_ID_CHARS: Final = 64
+
+
+def reading_id(gateway_id: str, sensor_id: str, minute_us: int) -> bytes:
+    """(gateway, sensor, minute) → 16 bytes, equal wherever this reading is seen again.
+
+    >>> reading_id("g1", "s1", 0) == reading_id("g1", "s1", 0)
+    True
+    """
+    return hashlib.sha256(f"{gateway_id}|{sensor_id}|{minute_us}".encode()).digest()[:16]
+
+
+def pir_waveform(payload: pb.MotionPayload) -> NDArray[np.int16] | None:
+    """Motion payload → int16[4800] PIR waveform (ADC counts about the rest level), None if not sent.
+
+    Raises:
+        BadInput: The payload has another size.
+    """
+    return _optional_array(payload.pir, "<i2", PIR_SHAPE, "motion.pir")
+
+
+def log_mel(payload: pb.SoundPayload) -> NDArray[np.uint8] | None:
+    """Sound payload → uint8[160, 64] log-mel of the loudest 1.6 s, None if not sent.
+
+    Raises:
+        BadInput: The payload has another size.
+    """
+    return _optional_array(payload.log_mel, "u1", LOG_MEL_SHAPE, "sound.log_mel")
+
+
+def sound_levels(payload: pb.SoundPayload) -> NDArray[np.float32]:
+    """Sound payload → float32[60] levels in dB(A), one a second.
+
+    Raises:
+        BadInput: The payload is neither empty nor 60 bytes.
+    """
+    levels = _optional_array(payload.levels, "u1", (SECONDS,), "sound.levels")
+    if levels is None:
+        return np.zeros(0, np.float32)
+    return levels.astype(np.float32) * np.float32(LEVEL_STEP_DBA)
+
+
+def air_samples(payload: pb.AirPayload) -> NDArray[np.float32]:
+    """Air payload → float32[60, 6] in the order of `AIR_CHANNELS`.
+
+    Raises:
+        BadInput: Wrong size, a value that is not finite, or one outside its channel's range.
+    """
+    samples = _array(payload.samples, "<f4", AIR_SHAPE, "air.samples")
+    if not np.isfinite(samples).all():
+        second, channel = np.argwhere(~np.isfinite(samples))[0]
+        raise BadInput(
+            f"air.{AIR_CHANNELS[channel].name} is {samples[second, channel]} at second {second}, "
+            "limit: a finite number"
+        )
+    outside = (samples < _AIR_LOW) | (samples > _AIR_HIGH)
+    if outside.any():
+        second, index = np.argwhere(outside)[0]
+        channel = AIR_CHANNELS[index]
+        raise BadInput(
+            f"air.{channel.name} is {samples[second, index]:g} {channel.unit} at second {second}, "
+            f"limits {channel.low:g} to {channel.high:g}"
+        )
+    return samples
+
+
+def acceleration(payload: pb.ContactPayload) -> NDArray[np.int16] | None:
+    """Contact payload → int16[1500, 3] acceleration in mg, None if not sent.
+
+    Raises:
+        BadInput: The payload has another size.
+    """
+    return _optional_array(payload.accel, "<i2", ACCEL_SHAPE, "contact.accel")
+
+
+def check_reading(reading: pb.Reading) -> None:
+    """Accept a reading or say which field is at fault, with value and limit.
+
+    Raises:
+        BadInput: Unknown kind, a payload of another kind, bad size, range, minute or id.
+    """
+    if reading.kind not in READING_KINDS:
+        raise BadInput(f"reading.kind is {reading.kind}, known kinds {sorted(READING_KINDS)}")
+    if not 1 <= len(reading.sensor_id) <= MAX_ID_CHARS:
+        raise BadInput(f"sensor_id has {len(reading.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
+    if len(reading.room) > MAX_ID_CHARS:
+        raise BadInput(f"room has {len(reading.room)} characters, limit {MAX_ID_CHARS}")
+    if len(reading.reading_id) != 16:
+        raise BadInput(f"reading_id is {len(reading.reading_id)} bytes, limit exactly 16")
+    if reading.minute_us % MINUTE_US:
+        raise BadInput(f"minute_us is {reading.minute_us}, not the start of a minute")
+    if reading.HasField("battery_percent") and reading.battery_percent > 100:
+        raise BadInput(f"battery_percent is {reading.battery_percent}, limit 100")
+    expected, got = READING_KINDS[reading.kind], reading.WhichOneof("payload")
+    if got != expected:
+        raise BadInput(f"payload is {got}, sensor kind is {expected}")
+    if got == "motion":
+        pir_waveform(reading.motion)
+    elif got == "sound":
+        log_mel(reading.sound)
+        sound_levels(reading.sound)
+    elif got == "air":
+        air_samples(reading.air)
+    else:
+        acceleration(reading.contact)
+        if any(ms >= SECONDS * 1000 for ms in reading.contact.changes_ms):
+            raise BadInput(f"changes_ms is {max(reading.contact.changes_ms)}, limit {SECONDS * 1000 - 1}")
+
+
+def _optional_array(data: bytes, dtype: str, shape: tuple[int, ...], field: str) -> NDArray | None:
+    return _array(data, dtype, shape, field) if data else None
+
+
+def _array(data: bytes, dtype: str, shape: tuple[int, ...], field: str) -> NDArray:
+    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if len(data) != expected:
+        raise BadInput(f"{field} is {len(data)} bytes, limit exactly {expected}")
+    return np.frombuffer(data, dtype).reshape(shape)

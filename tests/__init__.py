@@ -1,0 +1,1 @@
+"""Tests mirror the source tree; shared helpers lie beside this file."""
