@@ -1,0 +1,91 @@
+"""Fixtures: a signed-in Flask client on fakes, and the emulators for system tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.webapp import emulators
+from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions
+from webapp.accounts import Account
+from webapp.app import create_app
+from webapp.config import WebConfig
+from webapp.live import LiveQueue
+from webapp.sessions import csrf_of
+
+PROJECT = "demo-webapp-tests"
+
+
+@dataclass
+class Browser:
+    """A Flask client that keeps its cookie and sends the CSRF token of its page."""
+
+    client: FlaskClient
+
+    @property
+    def token(self) -> str:
+        """The session id in the cookie."""
+        cookie = self.client.get_cookie("hearthwatch")
+        return cookie.value if cookie else ""
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> TestResponse:
+        given = {"X-CSRF-Token": csrf_of(self.token), **(headers or {})}
+        return self.client.post(path, json={} if body is None else body, headers=given)
+
+    def sign_in(self, id_token: str) -> TestResponse:
+        self.get("/sign-in")
+        return self.post("/session", {"id_token": id_token})
+
+
+@dataclass
+class Desk:
+    """An app on fakes, and what is behind it."""
+
+    app: Any
+    alarms: MemoryAlarms
+    sessions: MemorySessions
+    clock: Clock
+    live: LiveQueue
+
+    def browser(self, id_token: str = "") -> Browser:
+        """A new browser, signed in if a token is given."""
+        browser = Browser(self.app.test_client())
+        if id_token:
+            assert browser.sign_in(id_token).status_code == 200
+        return browser
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Two dispatchers, `anna` and `ben`, and an empty queue."""
+    clock, alarms, sessions = Clock(), MemoryAlarms(), MemorySessions()
+    accounts = MemoryAccounts(
+        anna=Account("u-anna", "Anna", "dispatcher"), ben=Account("u-ben", "Ben", "supervisor")
+    )
+    live = LiveQueue(alarms, clock, "boot")
+    config = WebConfig(auth_emulator="127.0.0.1:9099")
+    app = create_app(config, alarms=alarms, clock=clock, auth=accounts, sessions=sessions, live=live)
+    app.testing = True
+    return Desk(app, alarms, sessions, clock, live)
+
+
+@pytest.fixture(scope="session")
+def firestore_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a Firestore emulator."""
+    with emulators.firestore_emulator(tmp_path_factory.mktemp("firestore")) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def auth_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of an Auth emulator."""
+    with emulators.auth_emulator(tmp_path_factory.mktemp("auth"), PROJECT) as host:
+        yield host

@@ -1,0 +1,186 @@
+"""In-memory stand-ins. `MemoryAlarms` passes the same contract as `webapp.repository.AlarmRepository`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, open_id
+from webapp import lifecycle
+from webapp.accounts import Account
+from webapp.errors import NotFound, SignInRefused, Unreachable
+from webapp.lifecycle import Actor, Step
+from webapp.repository import Change, read_alarm
+from webapp.sessions import Session
+
+
+class Clock:
+    """A clock that stands still until told."""
+
+    def __init__(self, now_us: int = 1_790_000_000_000_000) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_us += int(seconds * 1e6)
+
+
+class MemoryWatch:
+    """A listener of `MemoryAlarms`."""
+
+    def __init__(self) -> None:
+        self.active = True
+
+    def close(self) -> None:
+        self.active = False
+
+
+class MemoryAlarms:
+    """Alarms in a dict. `down` makes every call fail; `deaf` silences the listeners."""
+
+    def __init__(self, lease_s: int = 90) -> None:
+        self.alarms: dict[str, dict[str, Any]] = {}
+        self.pieces: dict[str, list[Evidence]] = {}
+        self.entries: dict[str, list[dict[str, Any]]] = {}
+        self.slots: dict[str, dict[str, Any]] = {}
+        self.homes: dict[str, DirectoryEntry] = {}
+        self.path: dict[str, LaneProof] = {}
+        self.down = self.deaf = False
+        self.watches = 0
+        self._lease_s = lease_s
+        self._lock = threading.RLock()
+        self._listeners: list[tuple[MemoryWatch, Callable[[Change], None]]] = []
+
+    # what a pipeline does
+
+    def put(self, alarm: Alarm) -> None:
+        with self._lock:
+            self.alarms[alarm.alarm_id] = alarm.document()
+            self.slots.setdefault(
+                open_id(alarm.home_id, alarm.kind), {"alarm_id": alarm.alarm_id, "state": "open"}
+            )
+        self._tell(alarm.alarm_id)
+
+    def add_evidence(self, alarm_id: str, evidence: Evidence) -> None:
+        self.pieces.setdefault(alarm_id, []).append(evidence)
+
+    def add_home(self, entry: DirectoryEntry) -> None:
+        self.homes[entry.home_id] = entry
+
+    def slot(self, home_id: str, kind: Any) -> dict[str, Any] | None:
+        return self.slots.get(open_id(home_id, kind))
+
+    # what the console does
+
+    def open_alarms(self) -> list[Alarm]:
+        self._reach()
+        with self._lock:
+            return [read_alarm(k, d) for k, d in self.alarms.items() if d["state"] != AlarmState.CLOSED]
+
+    def watch(self, on_change: Callable[[Change], None]) -> MemoryWatch:
+        self.watches += 1
+        watch = MemoryWatch()
+        self._listeners.append((watch, on_change))
+        if not self.deaf and not self.down:
+            on_change(Change(self.open_alarms(), [], True))
+        return watch
+
+    def alarm(self, alarm_id: str) -> Alarm:
+        self._reach()
+        if alarm_id not in self.alarms:
+            raise NotFound(f"no alarm {alarm_id!r}")
+        return read_alarm(alarm_id, self.alarms[alarm_id])
+
+    def evidence(self, alarm_id: str) -> list[Evidence]:
+        self._reach()
+        return sorted(self.pieces.get(alarm_id, []), key=lambda e: -e.recorded_us)
+
+    def history(self, alarm_id: str) -> list[dict[str, Any]]:
+        self._reach()
+        return sorted(self.entries.get(alarm_id, []), key=lambda e: int(e["at_us"]))
+
+    def directory(self, home_ids: Iterable[str]) -> dict[str, DirectoryEntry]:
+        self._reach()
+        return {home: self.homes[home] for home in set(home_ids) if home in self.homes}
+
+    def path_proofs(self) -> dict[str, LaneProof]:
+        self._reach()
+        return dict(self.path)
+
+    def claim(self, alarm_id: str, actor: Actor, now_us: int) -> Alarm:
+        return self._apply(alarm_id, lambda a: lifecycle.claim(a, actor, now_us, self._lease_s))
+
+    def renew(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
+        return self._apply(alarm_id, lambda a: lifecycle.renew(a, actor, fence, now_us, self._lease_s))
+
+    def release(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
+        return self._apply(alarm_id, lambda a: lifecycle.release(a, actor, fence, now_us))
+
+    def close(self, alarm_id: str, actor: Actor, fence: int, code: str, note: str, now_us: int) -> Alarm:
+        return self._apply(alarm_id, lambda a: lifecycle.close(a, actor, fence, code, note, now_us))
+
+    def presented(self, alarm_ids: Iterable[str], now_us: int) -> None:
+        self._reach()
+        for alarm_id in set(alarm_ids) & self.alarms.keys():
+            if self.alarms[alarm_id].get("presented_us") is None:
+                self.alarms[alarm_id]["presented_us"] = now_us
+                self._tell(alarm_id)
+
+    def _apply(self, alarm_id: str, rule: Callable[[Alarm], Step]) -> Alarm:
+        with self._lock:
+            alarm = self.alarm(alarm_id)
+            step = rule(alarm)
+            self.alarms[alarm_id] |= step.changes
+            if step.entry["action"] != "renewed":
+                self.entries.setdefault(alarm_id, []).append(step.entry)
+            slot = self.slots.get(open_id(alarm.home_id, alarm.kind))
+            if step.changes.get("state") == "closed" and slot and slot["alarm_id"] == alarm_id:
+                slot |= {"state": "closed", "closed_us": step.changes["closed_us"]}
+        self._tell(alarm_id)
+        return self.alarm(alarm_id)
+
+    def _tell(self, alarm_id: str) -> None:
+        if self.deaf or self.down:
+            return
+        alarm = read_alarm(alarm_id, self.alarms[alarm_id])
+        closed = alarm.state is AlarmState.CLOSED
+        change = Change([] if closed else [alarm], [alarm_id] if closed else [], False)
+        for watch, on_change in self._listeners:
+            if watch.active:
+                on_change(change)
+
+    def _reach(self) -> None:
+        if self.down:
+            raise Unreachable("Firestore: told to be down")
+
+
+class MemorySessions:
+    """Sessions in a dict."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+
+    def load(self, key: str) -> Session | None:
+        return self.sessions.get(key)
+
+    def save(self, key: str, session: Session, expires_us: int) -> None:
+        assert expires_us > session.started_us
+        self.sessions[key] = session
+
+    def end(self, key: str) -> None:
+        self.sessions.pop(key, None)
+
+
+class MemoryAccounts:
+    """Tokens that name an account; every other token is refused."""
+
+    def __init__(self, **accounts: Account) -> None:
+        self.accounts = accounts
+
+    def verify(self, id_token: str, now_us: int) -> Account:
+        if id_token not in self.accounts:
+            raise SignInRefused(f"not valid at {now_us}")
+        return self.accounts[id_token]

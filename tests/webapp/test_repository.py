@@ -1,0 +1,256 @@
+"""One contract for the fake and for Firestore."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from schemas.alarms import Alarm, DirectoryEntry, LaneProof
+from schemas.events import AlarmKind, Code
+from tests.webapp.conftest import PROJECT
+from tests.webapp.fakes import MemoryAlarms, MemorySessions
+from tests.webapp.seed import directory, make_alarm, make_evidence
+from webapp.accounts import Account
+from webapp.app import firestore_client
+from webapp.errors import NotFound, Refused
+from webapp.lifecycle import Actor
+from webapp.repository import AlarmRepository, Change, read_alarm, readable
+from webapp.sessions import FirestoreSessions, Limits, Sessions, begin, current, key_of
+
+NOW = 1_790_000_000_000_000
+ANNA, BEN = Actor("u-anna", "Anna"), Actor("u-ben", "Ben")
+
+
+class FirestoreDesk:
+    """The real repository, with what the pipeline does to the same database."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.repository = AlarmRepository(client)
+
+    def put(self, alarm: Alarm) -> None:
+        slot = self.client.collection("open").document(f"{alarm.home_id}~{alarm.kind}")
+        slot.set({"alarm_id": alarm.alarm_id, "state": "open"})
+        self.client.collection("alarms").document(alarm.alarm_id).set(alarm.document())
+
+    def add_evidence(self, alarm_id: str, evidence: Any) -> None:
+        pieces = self.client.collection("alarms").document(alarm_id).collection("evidence")
+        pieces.document(evidence.evidence_id).set(evidence.document())
+
+    def add_home(self, entry: Any) -> None:
+        self.client.collection("directory").document(entry.home_id).set(entry.document())
+
+    def set_path(self, **lanes: LaneProof) -> None:
+        proofs = {lane: proof.model_dump() for lane, proof in lanes.items()}
+        self.client.collection("operations").document("path").set(proofs)
+
+    def slot(self, home_id: str, kind: AlarmKind) -> Any:
+        return self.client.collection("open").document(f"{home_id}~{kind}").get().to_dict()
+
+
+class MemoryDesk:
+    """The fake, with the same handles."""
+
+    def __init__(self) -> None:
+        self.repository = MemoryAlarms()
+        self.put, self.add_home = self.repository.put, self.repository.add_home
+        self.add_evidence, self.slot = self.repository.add_evidence, self.repository.slot
+
+    def set_path(self, **lanes: LaneProof) -> None:
+        self.repository.path = lanes
+
+
+@pytest.fixture(params=["memory", pytest.param("firestore", marks=pytest.mark.system)])
+def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    if request.param == "memory":
+        yield MemoryDesk()
+        return
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", request.getfixturevalue("firestore_host"))
+    client = firestore_client(PROJECT)
+    for name in ("alarms", "open", "directory", "operations", "console_sessions"):
+        client.recursive_delete(client.collection(name))
+    yield FirestoreDesk(client)
+    client.close()  # type: ignore[no-untyped-call]
+
+
+def put(desk: Any, home: str = "home-0001", code: Code = Code.SMOKE, **fields: Any) -> str:
+    alarm = make_alarm(home, code, NOW, 5, **fields)
+    desk.put(alarm)
+    return alarm.alarm_id
+
+
+def until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_open_alarms_are_all_that_are_not_closed(desk: Any) -> None:
+    first, second = put(desk), put(desk, "home-0002")
+    put(desk, "home-0003", state="closed")
+    assert {a.alarm_id for a in desk.repository.open_alarms()} == {first, second}
+
+
+def test_claim_then_close_writes_state_slot_and_history(desk: Any) -> None:
+    key = put(desk)
+    claimed = desk.repository.claim(key, ANNA, NOW)
+    assert (claimed.state, claimed.fence) == ("claimed", 1)
+    desk.repository.close(key, ANNA, 1, "real", "fire brigade sent", NOW + 9)
+    closed = desk.repository.alarm(key)
+    assert (closed.state, closed.close_out, closed.closed_us) == ("closed", "real", NOW + 9)
+    slot = desk.slot("home-0001", AlarmKind.FIRE)
+    assert slot == {"alarm_id": key, "state": "closed", "closed_us": NOW + 9}
+    assert [e["action"] for e in desk.repository.history(key)] == ["claimed", "closed"]
+
+
+def test_close_leaves_the_slot_of_a_newer_episode_alone(desk: Any) -> None:
+    old = put(desk)
+    desk.repository.claim(old, ANNA, NOW)
+    newer = make_alarm("home-0001", Code.SMOKE, NOW, 1)
+    if isinstance(desk, MemoryDesk):
+        desk.repository.slots.clear()
+    desk.put(newer)
+    desk.repository.close(old, ANNA, 1, "test", "", NOW)
+    assert desk.slot("home-0001", AlarmKind.FIRE) == {"alarm_id": newer.alarm_id, "state": "open"}
+
+
+def test_console_writes_leave_the_pipelines_fields_alone(desk: Any) -> None:
+    key = put(desk, headline="as the pipeline wrote it", evidence_count=7)
+    before = desk.repository.alarm(key)
+    desk.repository.presented([key], NOW)
+    desk.repository.claim(key, ANNA, NOW)
+    desk.repository.renew(key, ANNA, 1, NOW + 1)
+    desk.repository.release(key, ANNA, 1, NOW + 2)
+    after = desk.repository.alarm(key)
+    changed = {name for name in Alarm.model_fields if getattr(before, name) != getattr(after, name)}
+    assert changed == {"presented_us", "acknowledged_us", "fence"}
+
+
+def test_of_two_racing_claims_exactly_one_wins(desk: Any) -> None:
+    key = put(desk)
+    won, refused, ready = [], [], threading.Barrier(2)
+
+    def claim(actor: Actor) -> None:
+        ready.wait()
+        try:
+            won.append(desk.repository.claim(key, actor, NOW))
+        except Refused as error:
+            refused.append(str(error))
+
+    racers = [threading.Thread(target=claim, args=(actor,)) for actor in (ANNA, BEN)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(30)
+    assert len(won) == 1
+    assert refused == [f"{won[0].claim.name} already has this alarm."]
+    assert [e["action"] for e in desk.repository.history(key)] == ["claimed"]
+
+
+def test_heartbeats_extend_the_lease_and_leave_no_history(desk: Any) -> None:
+    key = put(desk)
+    desk.repository.claim(key, ANNA, NOW)
+    renewed = desk.repository.renew(key, ANNA, 1, NOW + 30_000_000)
+    assert renewed.claim.expires_us == NOW + 120_000_000
+    assert len(desk.repository.history(key)) == 1
+
+
+def test_stale_holder_is_fenced_out(desk: Any) -> None:
+    key = put(desk)
+    desk.repository.claim(key, ANNA, NOW)
+    desk.repository.claim(key, BEN, NOW + 91_000_000)
+    with pytest.raises(Refused, match="Ben has this alarm now"):
+        desk.repository.close(key, ANNA, 1, "real", "", NOW + 92_000_000)
+    assert desk.repository.alarm(key).state == "claimed"
+
+
+def test_presented_is_stamped_once(desk: Any) -> None:
+    key = put(desk)
+    desk.repository.presented([key, "fire-unknown"], NOW)
+    desk.repository.presented([key], NOW + 5)
+    assert desk.repository.alarm(key).presented_us == NOW
+
+
+@pytest.mark.parametrize("alarm_id", ["fire-unknown", "a/b", "..", "x" * 200])
+def test_unknown_alarm_is_not_found(desk: Any, alarm_id: str) -> None:
+    with pytest.raises(NotFound):
+        desk.repository.alarm(alarm_id)
+    with pytest.raises(NotFound):
+        desk.repository.claim(alarm_id, ANNA, NOW)
+
+
+def test_evidence_comes_newest_first(desk: Any) -> None:
+    key = put(desk)
+    alarm = desk.repository.alarm(key)
+    for number in (1, 2, 3):
+        desk.add_evidence(key, make_evidence(alarm, number, after_s=number))
+    assert [e.evidence_id[-1] for e in desk.repository.evidence(key)] == ["3", "2", "1"]
+
+
+def test_directory_answers_for_the_homes_it_knows(desk: Any) -> None:
+    entry = directory()[0]
+    desk.add_home(entry)
+    assert desk.repository.directory(["home-0001", "home-9999"]) == {"home-0001": entry}
+    assert desk.repository.directory([]) == {}
+
+
+def test_path_proofs_are_by_lane_and_empty_at_first(desk: Any) -> None:
+    assert desk.repository.path_proofs() == {}
+    proof = LaneProof(proven_us=NOW, sent_us=NOW - 400_000)
+    desk.set_path(urgent=proof)
+    assert desk.repository.path_proofs() == {"urgent": proof}
+
+
+def test_watch_tells_what_is_there_then_what_changes(desk: Any) -> None:
+    first = put(desk)
+    changes: list[Change] = []
+    watch = desk.repository.watch(changes.append)
+    try:
+        assert until(lambda: len(changes) == 1)
+        assert (changes[0].whole, [a.alarm_id for a in changes[0].upserts]) == (True, [first])
+        second = put(desk, "home-0002")
+        assert until(lambda: any(a.alarm_id == second for c in changes[1:] for a in c.upserts))
+        desk.repository.claim(first, ANNA, NOW)
+        desk.repository.close(first, ANNA, 1, "test", "", NOW)
+        assert until(lambda: any(first in c.removed for c in changes))
+        assert not any(c.whole for c in changes[1:])
+        assert watch.active
+    finally:
+        watch.close()
+    assert not watch.active
+
+
+def test_alarm_of_a_newer_version_is_shown_as_far_as_it_can_be_read() -> None:
+    document = make_alarm("home-0001", Code.SMOKE, NOW, 5).document()
+    alarm = read_alarm("a-1", {**document, "kind": "earthquake", "state": "escalated", "avs_level": 9})
+    assert (alarm.alarm_id, alarm.kind, alarm.state) == ("a-1", "unknown", "new")
+    assert (alarm.category, alarm.home_id, alarm.title) == ("life", "home-0001", "Smoke")
+
+
+def test_unreadable_document_is_left_out_and_its_content_stays_out_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = directory()[0]
+    assert readable(DirectoryEntry, good.document()) == good
+    assert readable(DirectoryEntry, {"home_id": "home-0001", "address": ["Lindenstraße 14"]}) is None
+    assert "address" in caplog.text
+    assert "Linden" not in caplog.text
+
+
+def test_sessions_begin_last_and_end(desk: Any) -> None:
+    real = isinstance(desk, FirestoreDesk)
+    store: Sessions = FirestoreSessions(desk.client) if real else MemorySessions()
+    limits = Limits(idle_s=60, absolute_s=300)
+    session = begin(store, "secret", Account("u", "Anna", "dispatcher"), NOW, limits)
+    assert current(store, "secret", NOW + 1, limits) == session
+    assert current(store, "other", NOW + 1, limits) is None
+    store.end(key_of("secret"))
+    assert current(store, "secret", NOW + 2, limits) is None
+    begin(store, "idle", Account("u", "Anna", "dispatcher"), NOW, limits)
+    assert current(store, "idle", NOW + 60_000_000, limits) is None
+    assert store.load(key_of("idle")) is None

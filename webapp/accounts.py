@@ -1,0 +1,112 @@
+"""Firebase Auth: accounts, roles in custom claims, and the check of a sign-in's token."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final, NamedTuple, Protocol
+
+import firebase_admin
+import google.auth.credentials
+from firebase_admin import auth, credentials
+from firebase_admin.exceptions import FirebaseError
+
+from webapp.errors import SignInRefused, Unreachable
+
+ROLES: Final = frozenset({"dispatcher", "supervisor"})
+# A token older than this was not made by a sign-in just now: it may have been taken from elsewhere.
+MAX_SIGN_IN_AGE_S: Final = 300
+
+
+class Account(NamedTuple):
+    """Somebody who may use the console. `name` is shown to colleagues."""
+
+    user: str
+    name: str
+    role: str
+
+
+class Accounts(Protocol):
+    """Checks an ID token that the browser got from Firebase."""
+
+    def verify(self, id_token: str, now_us: int) -> Account: ...
+
+
+class _EmulatorCredential(credentials.Base):  # type: ignore[misc]
+    """The emulator wants no secret; without any credential the client looks for one for 20 s."""
+
+    def get_credential(self) -> google.auth.credentials.Credentials:
+        return google.auth.credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
+
+
+def firebase_app(project_id: str) -> firebase_admin.App:
+    """The process's Firebase app of a project; the emulator if FIREBASE_AUTH_EMULATOR_HOST is set."""
+    name = f"console-{project_id}"
+    try:
+        return firebase_admin.get_app(name)
+    except ValueError:
+        emulated = bool(os.environ.get("FIREBASE_AUTH_EMULATOR_HOST"))
+        credential = _EmulatorCredential() if emulated else credentials.ApplicationDefault()
+        options = {"projectId": project_id, "httpTimeout": 10}
+        return firebase_admin.initialize_app(credential, options, name=name)
+
+
+class FirebaseAccounts:
+    """Accounts of a Firebase project."""
+
+    def __init__(self, project_id: str) -> None:
+        self._app = firebase_app(project_id)
+
+    def verify(self, id_token: str, now_us: int) -> Account:
+        """ID token → account.
+
+        Raises:
+            SignInRefused: Forged, expired, revoked, disabled, too old, or without a role.
+            Unreachable: Firebase Auth does not answer.
+        """
+        try:
+            # check_revoked asks the service: a disabled account is out at once.
+            claims = auth.verify_id_token(id_token, app=self._app, check_revoked=True)
+        except (
+            ValueError,
+            auth.InvalidIdTokenError,
+            auth.UserDisabledError,
+            auth.UserNotFoundError,
+        ) as error:
+            raise SignInRefused("This sign-in is not valid. Please sign in again.") from error
+        except (FirebaseError, auth.CertificateFetchError) as error:
+            raise Unreachable(f"Firebase Auth: {type(error).__name__}") from error
+        return account_of(claims, now_us)
+
+
+def account_of(claims: dict[str, Any], now_us: int) -> Account:
+    """Verified claims → account.
+
+    Raises:
+        SignInRefused: No role for this console, or signed in too long ago.
+    """
+    age_s = now_us / 1e6 - float(claims.get("auth_time", 0))
+    if age_s > MAX_SIGN_IN_AGE_S:
+        raise SignInRefused("This sign-in is too old. Please sign in again.")
+    role = claims.get("role")
+    if role not in ROLES:
+        raise SignInRefused("This account has no access to the dispatcher's console.")
+    name = claims.get("name") or str(claims.get("email", "")).split("@")[0] or "Dispatcher"
+    return Account(str(claims["uid"]), str(name)[:60], str(role))
+
+
+def ensure_user(project_id: str, email: str, password: str, role: str, name: str = "") -> str:
+    """Create the account or bring it to this password and role; returns its id. For demo and tests.
+
+    Raises:
+        ValueError: Unknown role.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role is {role!r}, known roles {sorted(ROLES)}")
+    app = firebase_app(project_id)
+    wanted = {"password": password, "display_name": name or email.split("@")[0], "disabled": False}
+    try:
+        user = auth.update_user(auth.get_user_by_email(email, app=app).uid, app=app, **wanted)
+    except auth.UserNotFoundError:
+        user = auth.create_user(email=email, app=app, **wanted)
+    auth.set_custom_user_claims(user.uid, {"role": role}, app=app)
+    return str(user.uid)

@@ -1,0 +1,99 @@
+"""The app factory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import google.auth.credentials
+from flask import Flask, jsonify
+from google.cloud import firestore
+from werkzeug.exceptions import HTTPException
+
+from schemas.errors import BadInput
+from webapp import auth as auth_blueprint
+from webapp import console, stream
+from webapp.accounts import Accounts, FirebaseAccounts
+from webapp.config import WebConfig
+from webapp.errors import NotFound, Refused, SignInRefused, Unreachable
+from webapp.live import LiveQueue
+from webapp.repository import AlarmRepository
+from webapp.security import Guard
+from webapp.sessions import FirestoreSessions, Sessions
+
+log = logging.getLogger(__name__)
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(
+    config: WebConfig,
+    *,
+    alarms: Any = None,
+    clock: Callable[[], int] | None = None,
+    auth: Accounts | None = None,
+    sessions: Sessions | None = None,
+    live: LiveQueue | None = None,
+) -> Flask:
+    """Settings and, for tests, stand-ins → the app. The live queue runs when this returns.
+
+    Args:
+        clock: µs since 1970 UTC.
+        alarms, auth, sessions, live: By default Firestore, Firebase Auth, Firestore and a queue that
+            listens to `alarms`. A `live` that is given is not started here.
+    """
+    clock = clock or now_us
+    if alarms is None or sessions is None:
+        client = firestore_client(config.project_id)
+        alarms = alarms or AlarmRepository(client, config.lease_s)
+        sessions = sessions or FirestoreSessions(client)
+    if live is None:
+        live = LiveQueue(alarms, clock, boot=secrets.token_hex(4))
+        live.start()
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions |= {"web_config": config, "alarms": alarms, "clock": clock, "live": live}
+    app.extensions["accounts"] = auth or FirebaseAccounts(config.project_id)
+    Guard(app, config, sessions, clock)
+    _register(app, live)
+    return app
+
+
+def _register(app: Flask, live: LiveQueue) -> None:
+    for module in (auth_blueprint, console, stream):
+        app.register_blueprint(module.blueprint)
+
+    @app.get("/health")
+    def health() -> Any:
+        """For the supervisor: up, and whether the queue is live."""
+        return jsonify(up=True, live=live.live)
+
+    for kind, status in ((Refused, 409), (BadInput, 400), (NotFound, 404), (SignInRefused, 401)):
+        app.register_error_handler(kind, _answer(status))
+    app.register_error_handler(HTTPException, lambda e: (jsonify(error=e.description), e.code))
+
+    @app.errorhandler(Unreachable)
+    def unreachable(error: Unreachable) -> Any:
+        log.warning("unreachable: %s", error)
+        return jsonify(error="The database does not answer. It is not known whether this was done."), 503
+
+
+def _answer(status: int) -> Callable[[Exception], Any]:
+    return lambda error: (jsonify(error=str(error)), status)
+
+
+def firestore_client(project_id: str) -> firestore.Client:
+    """A client of the project; of the emulator if FIRESTORE_EMULATOR_HOST is set."""
+    if os.environ.get("FIRESTORE_EMULATOR_HOST"):
+        # Without any credential the client looks for one for 20 s.
+        anonymous = google.auth.credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return firestore.Client(project_id, credentials=anonymous)
+    return firestore.Client(project_id)
+
+
+def now_us() -> int:
+    """µs since 1970 UTC."""
+    return time.time_ns() // 1000

@@ -1,0 +1,48 @@
+"""Sign-in and sign-out. The password goes from the browser to Firebase, never through this server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, current_app, g, jsonify, redirect, render_template, request, url_for
+
+from schemas.errors import BadInput
+from webapp.security import guard
+
+blueprint = Blueprint("auth", __name__)
+MAX_TOKEN_CHARS = 8192
+
+
+@blueprint.get("/sign-in")
+def sign_in_page() -> Any:
+    """The form; somebody who is signed in goes on to the console."""
+    if g.session is not None:
+        return redirect(url_for("console.page"))
+    web = current_app.extensions["web_config"]
+    return render_template("sign_in.html", identity_url=web.identity_url, api_key=web.api_key)
+
+
+@blueprint.post("/session")
+def sign_in() -> Any:
+    """Firebase ID token → session cookie."""
+    body = request.get_json(silent=True)
+    token = body.get("id_token") if isinstance(body, dict) else None
+    if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
+        raise BadInput(f"id_token must be a string of 1 to {MAX_TOKEN_CHARS} characters")
+    clock = current_app.extensions["clock"]
+    account = current_app.extensions["accounts"].verify(token, clock())
+    session = guard().begin(account)
+    return jsonify(name=session.name, role=session.role)
+
+
+@blueprint.post("/session/end")
+def sign_out() -> Any:
+    """End the session on the server and take the cookie's meaning away."""
+    guard().end()
+    return jsonify(ended=True)
+
+
+@blueprint.get("/session/state")
+def state() -> Any:
+    """An open page asks once a minute, which keeps its session; 401 when it is over."""
+    return jsonify(name=g.session.name)

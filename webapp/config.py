@@ -1,0 +1,66 @@
+"""Settings of the console, from the environment (`HEARTHWATCH_WEB_…`)."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from pydantic import AliasChoices, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+IDENTITY_TOOLKIT = "https://identitytoolkit.googleapis.com"
+
+
+class WebConfig(BaseSettings):
+    """Every setting of the console.
+
+    The Firestore client reads FIRESTORE_EMULATOR_HOST by itself.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEARTHWATCH_WEB_", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    project_id: str = Field(default="demo-hearthwatch", description="Firebase project.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8600, ge=0, le=65535, description="Port to listen on.")
+    threads: int = Field(default=96, ge=4, le=1024, description="Each open browser holds one thread.")
+    tls: bool = Field(default=False, description="Browsers come by https (a proxy ends TLS).")
+    api_key: str = Field(default="demo", description="Web API key of the Firebase project; not a secret.")
+    auth_emulator: str = Field(
+        default="",
+        validation_alias=AliasChoices("FIREBASE_AUTH_EMULATOR_HOST", "auth_emulator"),
+        description="host:port of the Auth emulator; empty means the real service.",
+    )
+    session_idle_s: int = Field(
+        default=1800, ge=60, description="A session ends when its page is silent so long."
+    )
+    session_absolute_s: int = Field(default=12 * 3600, ge=300, description="A session ends after one shift.")
+    lease_s: int = Field(default=90, ge=10, description="A claim lapses when its page is silent so long.")
+    path_limit_s: int = Field(default=150, ge=10, description="A path not proven for so long is a trouble.")
+
+    @model_validator(mode="after")
+    def _no_plain_http_beyond_loopback(self) -> WebConfig:
+        if not self.tls and not _is_loopback(self.host):
+            raise ValueError(f"host is {self.host} without tls, limit: plain http on loopback only")
+        return self
+
+    @property
+    def identity_url(self) -> str:
+        """Where the browser signs in: Identity Toolkit, or its emulator."""
+        if not self.auth_emulator:
+            return IDENTITY_TOOLKIT
+        return f"http://{self.auth_emulator}/identitytoolkit.googleapis.com"
+
+    @property
+    def identity_origin(self) -> str:
+        """The origin that the sign-in page may connect to (CSP)."""
+        return f"http://{self.auth_emulator}" if self.auth_emulator else IDENTITY_TOOLKIT
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

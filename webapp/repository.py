@@ -1,0 +1,266 @@
+"""Firestore behind one class. `tests/webapp/fakes.py` has the same in memory; both pass one contract.
+
+Whatever the console writes to an alarm goes through a transaction that reads it first, applies a rule
+of `webapp.lifecycle`, and updates only the console's fields by mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, RetryError
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+from pydantic import BaseModel, ValidationError
+
+from schemas import alarms as docs
+from schemas.alarms import Alarm, DirectoryEntry, Evidence, LaneProof
+from schemas.events import AlarmKind, Category
+from webapp import lifecycle
+from webapp.errors import NotFound, Unreachable
+from webapp.lifecycle import Actor, Step
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", bound=BaseModel)
+READ_TIMEOUT_S: Final = 3.0
+MAX_EVIDENCE: Final = 60  # newest first; a longer episode says so by its count
+MAX_HISTORY: Final = 100
+STAMP_ATTEMPTS: Final = 3
+
+
+class Change(NamedTuple):
+    """What a listener saw: alarms new or changed, ids that left the queue.
+
+    Attributes:
+        whole: The first of a listener: `upserts` is all there is.
+    """
+
+    upserts: list[Alarm]
+    removed: list[str]
+    whole: bool
+
+
+class Watch(Protocol):
+    """A running listener."""
+
+    @property
+    def active(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class AlarmRepository:
+    """The console's view of Firestore. Every method raises `Unreachable` if it does not answer."""
+
+    def __init__(self, client: firestore.Client, lease_s: int = 90) -> None:
+        self._client = client
+        self._alarms = client.collection(docs.ALARMS)
+        self._lease_s = lease_s
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def open_alarms(self) -> list[Alarm]:
+        """All that are not closed, in no order."""
+        with _reaching():
+            found = list(self._open_query().stream(timeout=READ_TIMEOUT_S, retry=None))
+        return [read_alarm(snapshot.id, snapshot.to_dict() or {}) for snapshot in found]
+
+    def watch(self, on_change: Callable[[Change], None]) -> Watch:
+        """Call `on_change` with all open alarms, then with each change, on a thread of the client."""
+        return _FirestoreWatch(self._open_query(), on_change)
+
+    def alarm(self, alarm_id: str) -> Alarm:
+        """
+        Raises:
+            NotFound: No such alarm.
+        """
+        with _reaching():
+            snapshot = self._reference(alarm_id).get(timeout=READ_TIMEOUT_S, retry=None)
+        if not snapshot.exists:
+            raise NotFound(f"no alarm {alarm_id[:80]!r}")
+        return read_alarm(alarm_id, snapshot.to_dict() or {})
+
+    def evidence(self, alarm_id: str) -> list[Evidence]:
+        """What supports it, newest first, at most `MAX_EVIDENCE`."""
+        query = (
+            self._reference(alarm_id)
+            .collection(docs.EVIDENCE)
+            .order_by("recorded_us", direction=firestore.Query.DESCENDING)
+            .limit(MAX_EVIDENCE)
+        )
+        with _reaching():
+            found = [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
+        return [one for one in (readable(Evidence, document) for document in found) if one]
+
+    def history(self, alarm_id: str) -> list[dict[str, Any]]:
+        """What the console did with it, oldest first."""
+        query = self._reference(alarm_id).collection(docs.HISTORY).order_by("at_us").limit(MAX_HISTORY)
+        with _reaching():
+            return [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
+
+    def directory(self, home_ids: Iterable[str]) -> dict[str, DirectoryEntry]:
+        """Addresses and phones of these homes; homes without an entry are left out."""
+        references = [
+            self._client.collection(docs.DIRECTORY).document(home) for home in sorted(set(home_ids))
+        ]
+        if not references:
+            return {}
+        with _reaching():
+            found = list(self._client.get_all(references, timeout=READ_TIMEOUT_S, retry=None))
+        entries = {s.id: readable(DirectoryEntry, s.to_dict()) for s in found if s.exists}
+        return {home: entry for home, entry in entries.items() if entry}
+
+    def path_proofs(self) -> dict[str, LaneProof]:
+        """Lane → when it was last proven end to end; empty if never."""
+        reference = self._client.collection(docs.OPERATIONS).document(docs.PATH_DOCUMENT)
+        with _reaching():
+            snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
+        lanes = {
+            k: readable(LaneProof, v) for k, v in (snapshot.to_dict() or {}).items() if isinstance(v, dict)
+        }
+        return {lane: proof for lane, proof in lanes.items() if proof}
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def claim(self, alarm_id: str, actor: Actor, now_us: int) -> Alarm:
+        """See `lifecycle.claim`. Of two at once one wins, the other is refused with the winner's name."""
+        return self._apply(alarm_id, lambda a: lifecycle.claim(a, actor, now_us, self._lease_s))
+
+    def renew(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
+        """See `lifecycle.renew`."""
+        return self._apply(alarm_id, lambda a: lifecycle.renew(a, actor, fence, now_us, self._lease_s))
+
+    def release(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
+        """See `lifecycle.release`."""
+        return self._apply(alarm_id, lambda a: lifecycle.release(a, actor, fence, now_us))
+
+    def close(self, alarm_id: str, actor: Actor, fence: int, code: str, note: str, now_us: int) -> Alarm:
+        """See `lifecycle.close`. Frees the home's slot for its kind in the same transaction."""
+        return self._apply(alarm_id, lambda a: lifecycle.close(a, actor, fence, code, note, now_us))
+
+    def presented(self, alarm_ids: Iterable[str], now_us: int) -> None:
+        """Stamp alarms that a dispatcher's screen showed for the first time; ids unknown are ignored."""
+        for alarm_id in sorted(set(alarm_ids)):
+            self._stamp(alarm_id, now_us)
+
+    def _stamp(self, alarm_id: str, now_us: int) -> None:
+        # Optimistic instead of a transaction: every browser stamps at once, and only the first counts.
+        reference = self._reference(alarm_id)
+        for _ in range(STAMP_ATTEMPTS):
+            with _reaching():
+                snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
+                if not snapshot.exists or (snapshot.to_dict() or {}).get("presented_us") is not None:
+                    return
+                unchanged = self._client.write_option(last_update_time=snapshot.update_time)
+                with contextlib.suppress(FailedPrecondition):
+                    reference.update({"presented_us": now_us}, unchanged, retry=None, timeout=READ_TIMEOUT_S)
+                    return
+
+    def _apply(self, alarm_id: str, rule: Callable[[Alarm], Step]) -> Alarm:
+        self.alarm(alarm_id)  # fails within seconds where a transaction would retry for a minute
+        reference = self._reference(alarm_id)
+
+        @firestore.transactional
+        def run(transaction: firestore.Transaction) -> Alarm:
+            snapshot = reference.get(transaction=transaction)
+            if not snapshot.exists:
+                raise NotFound(f"no alarm {alarm_id[:80]!r}")
+            alarm = read_alarm(alarm_id, snapshot.to_dict() or {})
+            step = rule(alarm)
+            slot = self._client.collection(docs.OPEN).document(docs.open_id(alarm.home_id, alarm.kind))
+            closing = step.changes.get("state") == docs.AlarmState.CLOSED
+            held = slot.get(transaction=transaction) if closing else None
+            transaction.update(reference, step.changes)
+            if step.entry["action"] != "renewed":
+                name = f"{step.entry['at_us']:016d}-{step.entry['action']}"
+                transaction.create(reference.collection(docs.HISTORY).document(name), step.entry)
+            # A newer episode may already own the slot: then it is not ours to free.
+            if held is not None and (held.to_dict() or {"alarm_id": alarm_id})["alarm_id"] == alarm_id:
+                freed = {"alarm_id": alarm_id, "state": "closed", "closed_us": step.changes["closed_us"]}
+                transaction.set(slot, freed, merge=True)
+            return Alarm.model_validate({**alarm.model_dump(), **step.changes})
+
+        with _reaching():
+            alarm: Alarm = run(self._client.transaction())
+        return alarm
+
+    def _reference(self, alarm_id: str) -> firestore.DocumentReference:
+        if not alarm_id or len(alarm_id) > 128 or "/" in alarm_id or alarm_id.startswith("."):
+            raise NotFound(f"no alarm {alarm_id[:80]!r}")
+        return self._alarms.document(alarm_id)
+
+    def _open_query(self) -> firestore.Query:
+        # "not closed" rather than a list of states: a state that a newer version adds stays visible.
+        return self._alarms.where(filter=FieldFilter("state", "!=", docs.AlarmState.CLOSED.value))
+
+
+class _FirestoreWatch:
+    """`on_snapshot` of the client, as changes."""
+
+    def __init__(self, query: firestore.Query, on_change: Callable[[Change], None]) -> None:
+        self._on_change = on_change
+        self._whole = True
+        self._watch = query.on_snapshot(self._on_snapshot)
+
+    @property
+    def active(self) -> bool:
+        return bool(self._watch.is_active)
+
+    def close(self) -> None:
+        self._watch.close()  # type: ignore[no-untyped-call]
+
+    def _on_snapshot(self, _documents: Any, changes: Any, _read_time: Any) -> None:
+        gone = [c.document.id for c in changes if c.type.name == "REMOVED"]
+        kept = [read_alarm(c.document.id, c.document.to_dict()) for c in changes if c.type.name != "REMOVED"]
+        whole, self._whole = self._whole, False
+        self._on_change(Change(kept, gone, whole))
+
+
+# What stands in for a field that this version cannot read: an alarm is shown, never hidden.
+_UNREADABLE: Final[dict[str, Any]] = {
+    "home_id": "unknown home",
+    "kind": AlarmKind.UNKNOWN,
+    "category": Category.TROUBLE,
+    "code": 0,
+    "title": "Alarm that this console cannot read in full",
+    "headline": "",
+    "avs_level": 0,
+    "occurred_us": 0,
+    "opened_us": 0,
+    "updated_us": 0,
+}
+
+
+def read_alarm(alarm_id: str, document: dict[str, Any]) -> Alarm:
+    """Document → alarm; fields that this version cannot read fall back, so that it is still shown."""
+    document = {**document, "alarm_id": alarm_id}
+    try:
+        return Alarm.model_validate(document)
+    except ValidationError as error:
+        unreadable = {str(fault["loc"][0]) for fault in error.errors()}
+    kept = {k: v for k, v in document.items() if k not in unreadable}
+    return Alarm.model_validate({**_UNREADABLE, **kept})
+
+
+def readable(model: type[M], document: Any) -> M | None:
+    """Document → model; None, and a line in the log, if this version cannot read it.
+
+    One bad document must not take the others, or the listener, with it. The log names the fields only.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
+        log.warning("unreadable %s: %s", model.__name__, fields)
+        return None
+
+
+@contextlib.contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except (GoogleAPICallError, RetryError) as error:
+        raise Unreachable(f"Firestore: {type(error).__name__}") from error

@@ -1,0 +1,201 @@
+// The alarm's card and the home beside it. The row is known at once; evidence and curves follow.
+
+import { get } from "./api.js";
+import { drawCharts, quantityWords } from "./charts.js";
+import { byId, capital, h, setText, sign } from "./dom.js";
+import { drawBar } from "./queue.js";
+import { find, handling, holder, isMine } from "./store.js";
+import { clock, elapsed, fullTime, nowUs } from "./time.js";
+
+const AVS_WORDS = ["no call for service", "limited information", "person present or likely", "threat to property", "threat to life"];
+const MODES = { away: "Armed, everybody away", stay: "Armed, somebody home", disarmed: "Disarmed" };
+const ACTIONS = { claimed: "claimed", released: "gave it back", closed: "closed" };
+let selected = null; // the alarm as last known, also after it left the queue
+let detail = null;
+let asked = 0;
+let answer = {};
+
+export const current = () => selected;
+
+export function open(id) {
+  selected = find(id);
+  detail = null;
+  byId("card").dataset.state = byId("context").dataset.state = "open";
+  byId("card-body").scrollTop = 0;
+  answer = {};
+  setText(byId("close-outcome"), "");
+  byId("close-out").reset();
+  drawHead();
+  drawHome(null, "Loading…");
+  drawDetail();
+  load();
+}
+
+// The queue changed: the card follows what it shows.
+export function refresh() {
+  if (!selected) return;
+  const fresh = find(selected.alarm_id);
+  if (!fresh) return left();
+  const grown = fresh.updated_us !== selected.updated_us || fresh.evidence_count !== selected.evidence_count || fresh.state !== selected.state;
+  selected = fresh;
+  drawHead();
+  if (grown) load();
+}
+
+// It left the queue: say by whom, and leave the card as it was.
+async function left() {
+  const id = selected.alarm_id;
+  if (selected.state === "closed") return;
+  selected = { ...selected, state: "closed", claim: null };
+  drawHead();
+  const reply = await get(`/alarms/${encodeURIComponent(id)}`);
+  if (!reply.ok || selected?.alarm_id !== id) return;
+  selected = reply.data.alarm;
+  detail = reply.data;
+  drawHead();
+  drawDetail();
+}
+
+async function load() {
+  const mine = ++asked;
+  const reply = await get(`/alarms/${encodeURIComponent(selected.alarm_id)}`);
+  if (mine !== asked) return; // another alarm was opened meanwhile
+  if (reply.ok) {
+    detail = reply.data;
+    drawHome(detail.home, "No address on file");
+    drawDetail();
+  } else if (detail === null) {
+    drawHome(null, selected.address ?? "Not loaded");
+    note(`Evidence could not be loaded. ${reply.error}`);
+  }
+}
+
+function drawHead() {
+  const alarm = selected;
+  const closed = alarm.state === "closed";
+  byId("card").className = `card ${alarm.category} ${holder(alarm) || closed ? "held" : "unheld"}`;
+  if (byId("card-icon").dataset.category !== alarm.category) {
+    byId("card-icon").dataset.category = alarm.category;
+    byId("card-icon").replaceChildren(sign(alarm.category, 26));
+  }
+  setText(byId("card-name"), [alarm.title, capital(alarm.room)].filter(Boolean).join(" · "));
+  byId("card-avs").replaceChildren(h("b", {}, `AVS ${alarm.avs_level}`), ` ${AVS_WORDS[alarm.avs_level] ?? ""}`);
+  setText(byId("card-headline"), alarm.headline || alarm.title);
+  byId("card-facts").replaceChildren(...facts(alarm).flatMap((fact, i) => (i ? [" · ", fact] : [fact])));
+  byId("card-facts").title = `Opened ${fullTime(alarm.opened_us)}`;
+  const claim = byId("claim");
+  const held = holder(alarm);
+  const mine = isMine(alarm);
+  setText(claim.lastElementChild, closed ? "Closed" : mine ? "Yours" : held ? "Taken" : "Claim");
+  claim.disabled = closed || Boolean(held);
+  byId("close-go").disabled = byId("close-fields").disabled = !mine;
+  byId("release").hidden = !mine || alarm.state !== "claimed";
+  tick();
+}
+
+function facts(alarm) {
+  const found = [MODES[alarm.armed_mode], `since ${clock(alarm.opened_us)}`].filter(Boolean);
+  const warn = (words) => h("span", { class: "warn" }, words);
+  if (alarm.cancelled_us) found.push(`cancelled by a user ${clock(alarm.cancelled_us)}`);
+  if (alarm.restored_us) found.push(`condition ended ${clock(alarm.restored_us)}`);
+  if (alarm.clock_suspect) found.push(warn("gateway’s clock is wrong: times by arrival"));
+  if (alarm.cert_expired) found.push(warn("gateway’s certificate has expired"));
+  return found;
+}
+
+// Once a second.
+export function tick() {
+  if (!selected) return;
+  const { limitS, share, waiting } = handling(selected);
+  const untilUs = selected.closed_us ?? nowUs();
+  setText(byId("card-elapsed"), elapsed(untilUs - selected.opened_us));
+  byId("card-elapsed").classList.toggle("late", waiting && share >= 1);
+  byId("card-bar").hidden = !limitS;
+  if (!byId("card-bar").firstElementChild) byId("card-bar").append(h("i"));
+  drawBar(byId("card-bar"), share);
+  byId("card-bar").title = limitS ? `Limit ${limitS} s${waiting ? "" : `, taken after ${Math.round(share * limitS)} s`}` : "";
+  setText(byId("close-title"), closeWords());
+  drawOutcome();
+}
+
+const closeWords = () => (selected.state === "closed" ? "Closed" : isMine(selected) ? "What was it?" : "Close-out: claim it first");
+
+// Beside the buttons: the server's answer to the last action, else who has the alarm.
+function drawOutcome() {
+  const answered = answer.words && answer.of === selected.alarm_id && answer.fence === selected.fence;
+  byId("outcome").className = answered && answer.refused ? "outcome refused" : "outcome";
+  setText(byId("outcome"), answered ? answer.words : stateWords());
+}
+
+function stateWords() {
+  const held = holder(selected);
+  if (selected.state === "closed") {
+    return selected.closed_us ? `Closed ${clock(selected.closed_us)} by ${selected.claim?.name ?? "a dispatcher"}. Press n for the next.` : "No longer in the queue.";
+  }
+  if (held) return isMine(selected) ? `You have it since ${clock(held.claimed_us)}.` : `${held.name} has it since ${clock(held.claimed_us)}.`;
+  return selected.claim ? `${selected.claim.name}’s claim ran out at ${clock(selected.claim.expires_us)}. Nobody has it.` : "";
+}
+
+export function say(words, refused) {
+  answer = { of: selected?.alarm_id, fence: selected?.fence, words, refused };
+  if (selected) drawOutcome();
+}
+
+function drawHome(home, fallback) {
+  setText(byId("address"), home?.address ?? selected.address ?? fallback);
+  setText(byId("place"), home?.place ?? selected.place ?? "");
+  setText(byId("home-facts"), selected.home_id);
+  byId("phones").replaceChildren(...(home?.phones ?? []).map((phone, i) =>
+    h("li", {}, h("span", { class: "order" }, String(i + 1)),
+      h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, phone),
+      h("span", { class: "person" }, home.contacts[i] ?? ""))));
+  if (home && !home.phones.length) byId("phones").append(h("li", { class: "none" }, "No phone on file"));
+}
+
+function note(words) {
+  byId("card-note").hidden = !words;
+  setText(byId("card-note"), words);
+}
+
+function drawDetail() {
+  const evidence = detail?.evidence ?? [];
+  note(detail ? "" : "Loading evidence…");
+  byId("why").replaceChildren(...(selected.avs_reasons.length ? selected.avs_reasons : ["No reasons were given."]).map((reason) => h("li", {}, reason)));
+  setText(byId("why-title"), `Why AVS ${selected.avs_level}${selected.avs_rule ? ` (rule ${selected.avs_rule})` : ""}`);
+  const count = Math.max(selected.evidence_count, evidence.length);
+  setText(byId("evidence-title"), evidence.length && evidence.length < count ? `Evidence, newest ${evidence.length} of ${count}` : `Evidence (${count})`);
+  byId("evidence").replaceChildren(...evidence.map(drawEvidence));
+  byId("history").replaceChildren(...(detail?.history ?? []).map(drawEntry));
+  if (detail && !detail.history.length) byId("history").append(h("li", { class: "none" }, "Nobody has handled it yet."));
+  if (!detail) return byId("charts").replaceChildren();
+  const measured = evidence.flatMap((e) => e.measurements.map((m) => [`${e.sensor_id}|${m.name}`, m.limit]));
+  const whole = evidence.filter((e) => !e.measurements.length).map((e) => e.sensor_id);
+  const scored = evidence.flatMap((e) => e.scores.map((s) => s.sensor_id));
+  const involved = new Set([...measured.map(([key]) => key), ...[...whole, ...scored].filter(Boolean).map((id) => `${id}|`)]);
+  const limits = new Map(measured.filter(([, limit]) => limit));
+  const moments = evidence.map((e) => (e.clock_suspect ? e.arrived_us : e.occurred_us));
+  drawCharts(byId("charts"), detail.series, { moments, category: selected.category, room: selected.room, involved, limits });
+}
+
+function drawEvidence(e) {
+  const words = `${e.title}${e.qualifier === 3 ? " ended" : ""}${e.room ? `, ${e.room}` : ""}`;
+  const body = h("div", {}, words);
+  for (const m of e.measurements) {
+    body.append(h("div", { class: "detail" }, `${quantityWords(m.name)} `, h("b", {}, number(m.value)), ` ${m.unit === "1" ? "" : m.unit}`, m.limit ? `, limit ${number(m.limit)}` : ""));
+  }
+  for (const s of e.scores) {
+    body.append(h("div", { class: "detail" }, `${s.family} ${s.room}: ${s.label.replaceAll("_", " ")} `, h("b", {}, s.score.toFixed(2)), ` (${s.model_version})`));
+  }
+  const remarks = [e.late && "arrived late", e.clock_suspect && "clock wrong", e.cert_expired && "certificate expired", e.source === "fusion" && "by the models"].filter(Boolean);
+  if (remarks.length) body.append(h("div", { class: "detail" }, remarks.join(", ")));
+  const time = e.clock_suspect ? e.arrived_us : e.occurred_us;
+  return h("li", {}, h("time", { title: fullTime(time) }, clock(time)), body);
+}
+
+const number = (value) => new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 }).format(value);
+
+function drawEntry(entry) {
+  const code = entry.close_out ? ` as “${entry.close_out.replaceAll("_", " ")}”` : "";
+  const remark = entry.note ? `: ${entry.note}` : "";
+  return h("li", {}, h("time", { title: fullTime(entry.at_us) }, clock(entry.at_us)), h("span", {}, `${entry.name} ${ACTIONS[entry.action] ?? entry.action}${code}${remark}`));
+}
