@@ -1,0 +1,284 @@
+"""One home's work between its broker and its outbox. One thread calls it; time is a parameter.
+
+A message is acknowledged only after the commit that made it durable: frames in the outbox's intake
+table (group commit), events as sealed envelopes (at once).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from edge_client.clock import SECOND_US, Clock, Moment, moment, real_s
+from edge_client.config import GatewayConfig, SensorConfig
+from edge_client.intake import Arrival
+from edge_client.messages import MAX_AHEAD_US, believe_clock, parse_frame, parse_zigbee
+from edge_client.minute import MinuteBuffer, minute_of
+from edge_client.outbox import Change, Draft, IntakeRow, Outbox, OutboxUnavailable
+from edge_client.rules import HomeRules
+from edge_client.signals import NewId, Signal
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.errors import BadInput
+from schemas.readings import MINUTE_US
+from schemas.topics import RICH, ZIGBEE, parse_sensor_topic
+
+_log = logging.getLogger(__name__)
+_NOTE: Final = "rules"
+_RETRY_S: Final = 1.0  # real seconds after the disk refused
+_MOST_PENDING: Final = 500  # messages that may wait for a commit
+
+
+class Acknowledge(Protocol):
+    """Tells the broker that a message is durable."""
+
+    def __call__(self, arrival: Arrival) -> None: ...
+
+
+@dataclass
+class Counts:
+    """Since start."""
+
+    messages_in: int = 0
+    acknowledged: int = 0
+    garbage: int = 0
+    repeated: int = 0
+    events: int = 0
+    minutes: int = 0
+    readings: int = 0
+
+
+@dataclass
+class _Pending:
+    frames: list[IntakeRow] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    events: list[pb.Event] = field(default_factory=list)
+
+
+class Core:
+    """Rules, minutes and commits of one home."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        new_id: NewId,
+        acknowledge: Acknowledge,
+        committed: Callable[[pb.Lane], None],
+    ) -> None:
+        """
+        Args:
+            committed: Told of each lane that got something to send.
+        """
+        self._config, self._outbox, self._clock = config, outbox, clock
+        self._acknowledge, self._committed = acknowledge, committed
+        self._sensors = {s.id: s for s in config.sensors}
+        self.counts = Counts()
+        now = moment(clock)
+        self.rules = HomeRules(config, now, new_id, outbox.note(_NOTE))
+        self._buffer = MinuteBuffer(config.gateway_id, config.sensors, outbox.sealed_sensors())
+        for row in outbox.kept_frames():
+            self._rebuffer(row)
+        self._pending = _Pending()
+        self._noted = b""
+        self._commit_at_us: int | None = None  # elapsed
+        self._retry_at_us = 0  # elapsed
+        self._touched_us = dict.fromkeys(self._buffer.minutes, now.elapsed_us)  # minute → last arrival
+        self._next_minute_us = now.utc_us // MINUTE_US * MINUTE_US  # the live minute, to be sealed next
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take one message in. `step` makes it durable and acknowledges it."""
+        self.counts.messages_in += 1
+        now = moment(self._clock)
+        self._pending.arrivals.append(arrival)
+        if self._commit_at_us is None:
+            self._commit_at_us = now.elapsed_us + self._real_us(self._config.outbox.commit_interval_s)
+        topic = parse_sensor_topic(arrival.topic)
+        sensor = self._sensors.get(topic.sensor_id) if topic else None
+        if topic is None or sensor is None or topic.home_id != self._config.home_id:
+            self._garbage(arrival, "no sensor of this home", None, now)
+            return
+        try:
+            if topic.channel == RICH:
+                self._frame(sensor, arrival.payload, now)
+            else:
+                self._zigbee(sensor, arrival, now)
+        except BadInput as error:
+            self._garbage(arrival, str(error), sensor, now)
+
+    def step(self) -> float:
+        """Do what is due → real seconds until something may be due again."""
+        now = moment(self._clock)
+        self._signals(self.rules.tick(now), now)
+        if now.elapsed_us >= self._retry_at_us:
+            try:
+                self._commit_if_due(now)
+                self._seal_if_due(now)
+            except OutboxUnavailable as error:
+                _log.error("%s: not committed, again in %.0f s: %s", self._config.gateway_id, _RETRY_S, error)
+                self._retry_at_us = now.elapsed_us + self._real_us(_RETRY_S)
+        return self._wait_s(now)
+
+    def flush(self) -> None:
+        """Commit what is pending, before an orderly end.
+
+        Raises:
+            OutboxUnavailable: It stays unacknowledged and is delivered again.
+        """
+        self._commit(moment(self._clock))
+
+    def _frame(self, sensor: SensorConfig, payload: bytes, now: Moment) -> None:
+        frame = parse_frame(payload, sensor.id, sensor.wire_kind)
+        if believe_clock(frame, now.utc_us):
+            payload = frame.SerializeToString()
+        self._signals(self.rules.frame(sensor, frame, now), now)
+        if not self._buffer.add_frame(frame):
+            self.counts.repeated += 1
+            return
+        minute_us = minute_of(frame)
+        self._touched_us[minute_us] = now.elapsed_us
+        self._pending.frames.append(IntakeRow(minute_us, RICH, sensor.id, now.utc_us, payload))
+
+    def _zigbee(self, sensor: SensorConfig, arrival: Arrival, now: Moment) -> None:
+        message = parse_zigbee(arrival.payload)
+        self._signals(self.rules.zigbee(sensor, message, now, retained=arrival.retained), now)
+        row = IntakeRow(
+            now.utc_us // MINUTE_US * MINUTE_US,
+            ZIGBEE,
+            sensor.id,
+            now.utc_us,
+            arrival.payload,
+        )
+        if self._add_state(row):
+            self._touched_us[row.minute_us] = now.elapsed_us
+            self._pending.frames.append(row)
+
+    def _add_state(self, row: IntakeRow) -> bool:
+        """A Zigbee contact or motion message is a reading as well; others are events only."""
+        message, kind = parse_zigbee(row.payload), self._sensors[row.sensor_id].kind
+        state = None
+        if kind == "contact" and message.contact is not None:
+            state = not message.contact
+        elif kind == "motion":
+            state = message.occupancy
+        if state is None:
+            return False
+        self._buffer.add_state(row.sensor_id, state, row.received_us, message.battery)
+        return True
+
+    def _rebuffer(self, row: IntakeRow) -> None:
+        """A message that was durable before a restart."""
+        sensor = self._sensors.get(row.sensor_id)
+        try:
+            if sensor is None:
+                raise BadInput("no sensor of this home")
+            if row.channel == RICH:
+                self._buffer.add_frame(parse_frame(row.payload, sensor.id, sensor.wire_kind))
+            else:
+                self._add_state(row)
+        except BadInput as error:  # the configuration changed: it stays in the file
+            _log.error("%s: kept message of %s not used: %s", self._config.gateway_id, row.sensor_id, error)
+
+    def _garbage(self, arrival: Arrival, why: str, sensor: SensorConfig | None, now: Moment) -> None:
+        """Counted, told and acknowledged: it would come back for ever."""
+        self.counts.garbage += 1
+        if self.counts.garbage <= 10 or self.counts.garbage % 1000 == 0:
+            _log.warning(
+                "%s: garbage no. %d on %.80s (%d bytes): %s",
+                self._config.gateway_id,
+                self.counts.garbage,
+                arrival.topic,
+                len(arrival.payload),
+                why,
+            )
+        if sensor is not None:
+            self._signals(self.rules.garbage(sensor.id, now), now)
+
+    def _signals(self, signals: list[Signal], now: Moment) -> None:
+        for signal in signals:
+            self._pending.events.append(self.rules.event(signal, now))
+
+    def _commit_if_due(self, now: Moment) -> None:
+        pending = self._pending
+        due = self._commit_at_us is not None and now.elapsed_us >= self._commit_at_us
+        if pending.events or due or len(pending.arrivals) >= _MOST_PENDING:
+            self._commit(now)
+
+    def _commit(self, now: Moment) -> None:
+        pending = self._pending
+        note = self.rules.dump()
+        drafts = [Draft(pb.LANE_URGENT, pb.Body(events=[event])) for event in pending.events]
+        if pending.frames or drafts or note != self._noted:
+            self._outbox.commit(
+                Change(
+                    now.utc_us,
+                    self.rules.arming.snapshot(),
+                    frames=pending.frames,
+                    drafts=drafts,
+                    notes={_NOTE: note} if note != self._noted else {},
+                )
+            )
+        self._noted, self._pending, self._commit_at_us = note, _Pending(), None
+        self.counts.events += len(drafts)
+        if drafts:
+            self._committed(pb.LANE_URGENT)
+        for arrival in pending.arrivals:
+            self._acknowledge(arrival)
+        self.counts.acknowledged += len(pending.arrivals)
+
+    def _seal_if_due(self, now: Moment) -> None:
+        """Seal the live minute once it is over and whole or its grace is over; late ones after it."""
+        grace_us = self._real_us(self._config.seal_grace_s)
+        current_us = now.utc_us // MINUTE_US * MINUTE_US
+        if not self._next_minute_us <= current_us <= self._next_minute_us + 2 * MINUTE_US:
+            self._next_minute_us = current_us - MINUTE_US  # the clock was set, or we slept
+        live_us = self._next_minute_us
+        if live_us < current_us:
+            over_us = now.utc_us - (live_us + MINUTE_US)
+            if self._buffer.complete(live_us) or over_us >= grace_us:
+                self._seal(live_us, now)
+                self._next_minute_us = live_us + MINUTE_US
+        for minute_us in self._buffer.minutes:
+            quiet_us = now.elapsed_us - self._touched_us.get(minute_us, 0)
+            left_behind = minute_us < live_us or minute_us > current_us + MAX_AHEAD_US  # clock set back
+            if left_behind and quiet_us >= grace_us:
+                self._seal(minute_us, now)
+
+    def _seal(self, minute_us: int, now: Moment) -> None:
+        if self._pending.arrivals:
+            self._commit(now)  # one order on disk: intake, then the batch that replaces it
+        readings, sealed = self._buffer.peek(minute_us)
+        self._outbox.commit(
+            Change(
+                now.utc_us,
+                self.rules.arming.snapshot(),
+                drafts=[Draft(pb.LANE_MINUTES, pb.Body(readings=readings))],
+                sealed=sealed,
+                sealed_minutes=[minute_us],
+            )
+        )
+        self._buffer.commit(minute_us, sealed)
+        self._buffer.forget_before(minute_us - 2 * 60 * MINUTE_US)
+        self._touched_us.pop(minute_us, None)
+        self.counts.minutes += 1
+        self.counts.readings += len(readings)
+        self._committed(pb.LANE_MINUTES)
+
+    def _wait_s(self, now: Moment) -> float:
+        """Real seconds until the next deadline; at most a real quarter second."""
+        waits_us = [float(SECOND_US)]
+        if self._commit_at_us is not None:
+            waits_us.append(self._commit_at_us - now.elapsed_us)
+        deadline = self.rules.arming.next_deadline_us()
+        if deadline is not None:
+            waits_us.append(deadline - now.elapsed_us)
+        if now.elapsed_us < self._retry_at_us:
+            waits_us = [self._retry_at_us - now.elapsed_us]
+        return min(0.25, max(0.001, real_s(self._clock, min(waits_us))))
+
+    def _real_us(self, seconds: float) -> int:
+        """Real seconds → µs of the clock."""
+        return int(seconds * SECOND_US * self._clock.speed)

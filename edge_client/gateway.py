@@ -1,0 +1,219 @@
+"""A home's gateway: broker → rules and minutes → outbox → Pub/Sub, on four threads.
+
+The network thread of MQTT hands messages over; one thread (the core's) applies the rules and
+commits; two publish. The simulator hosts many in one process: they share clock and publisher.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from importlib import metadata
+
+from edge_client.clock import Clock
+from edge_client.config import GatewayConfig
+from edge_client.core import Core, Counts
+from edge_client.identity import load_identity
+from edge_client.intake import Arrival, MqttIntake
+from edge_client.outbox import Outbox, OutboxUnavailable
+from edge_client.publisher import Publisher
+from edge_client.uplink import LaneCount, Uplink
+from schemas import hearthwatch_v1_pb2 as pb
+
+_log = logging.getLogger(__name__)
+_BURST = 200  # messages taken in before the next step
+
+RandomBytes = Callable[[int], bytes]
+
+
+class Gateway:
+    """One home's gateway: `start()` it, `stop()` it; what it did is in `counts` and `sent()`."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        clock: Clock,
+        publisher: Publisher,
+        rng: random.Random | None = None,
+        random_bytes: RandomBytes = os.urandom,
+    ) -> None:
+        """
+        Args:
+            publisher: May be shared by all gateways of a process; it is not closed here.
+            rng: For jitter. random_bytes: n → n bytes, for epochs and event ids.
+        """
+        self.config = config
+        self._clock, self._publisher = clock, publisher
+        self._rng = rng or random.Random()
+        self._random_bytes = random_bytes
+        self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._started = False
+
+    def start(self) -> None:
+        """Load identity and outbox, connect, run.
+
+        Raises:
+            BadInput: A file that the configuration names is at fault.
+            OutboxUnavailable: The disk refuses.
+        """
+        config = self.config
+        self._outbox = open_outbox(config, self._random_bytes)
+        self._uplink = make_uplink(config, self._outbox, self._publisher, self._clock, self._rng)
+        self._intake = MqttIntake(
+            config.broker,
+            home_id=config.home_id,
+            gateway_id=config.gateway_id,
+            deliver=self._arrivals.put,
+        )
+        self._core = Core(
+            config,
+            self._outbox,
+            clock=self._clock,
+            new_id=lambda: self._random_bytes(16),
+            acknowledge=self._intake.acknowledge,
+            committed=self._uplink.wake,
+        )
+        self._thread = threading.Thread(target=self._run, name=f"{config.gateway_id}-core", daemon=True)
+        self._started = True
+        self._uplink.start()
+        self._thread.start()
+        self._intake.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Commit and acknowledge what was received, stop the threads, close the outbox.
+
+        What was not published stays in the outbox for the next start.
+
+        Args:
+            timeout_s: Real seconds to wait for each thread.
+        """
+        if not self._started:
+            return
+        self._started = False
+        self._stopping.set()
+        self._arrivals.put(None)
+        self._thread.join(timeout_s)
+        self._intake.stop()
+        self._uplink.stop(timeout_s)
+        self._outbox.close()
+
+    @property
+    def healthy(self) -> bool:
+        """Are all its threads running?"""
+        return self._started and self._thread.is_alive() and self._uplink.alive
+
+    @property
+    def connected(self) -> bool:
+        """Has it a session with the broker?"""
+        return self._intake.connected
+
+    @property
+    def counts(self) -> Counts:
+        """Messages, events and minutes since start."""
+        return self._core.counts
+
+    def sent(self, lane: pb.Lane) -> LaneCount:
+        """What a lane published since start."""
+        return self._uplink.count(lane)
+
+    def pending(self, lane: pb.Lane) -> int:
+        """Batches of a lane that are not confirmed."""
+        return self._outbox.pending(lane)
+
+    @property
+    def epoch(self) -> bytes:
+        """Of the batches now written."""
+        return self._outbox.epoch
+
+    @property
+    def head_seq(self) -> int:
+        """Highest sequence number given out in this epoch."""
+        return self._outbox.head_seq
+
+    @property
+    def arming(self) -> pb.Arming:
+        """Arming state as the next header will carry it."""
+        return self._core.rules.arming.snapshot()
+
+    def _run(self) -> None:
+        wait_s = 0.0
+        while not self._stopping.is_set():
+            arrival = self._next(wait_s)
+            for _ in range(_BURST):
+                if arrival is None:
+                    break
+                self._core.arrived(arrival)
+                arrival = self._next(0.0)
+            wait_s = self._core.step()
+            if arrival is not None:
+                self._core.arrived(arrival)
+                wait_s = 0.0
+        try:
+            self._core.flush()
+        except OutboxUnavailable as error:
+            _log.error("%s: last messages stay unacknowledged: %s", self.config.gateway_id, error)
+
+    def _next(self, wait_s: float) -> Arrival | None:
+        try:
+            return self._arrivals.get(timeout=wait_s) if wait_s > 0 else self._arrivals.get_nowait()
+        except queue.Empty:
+            return None
+
+
+def open_outbox(config: GatewayConfig, random_bytes: RandomBytes) -> Outbox:
+    """The configured outbox under the configured identity.
+
+    Raises:
+        BadInput: A file is at fault.
+        OutboxUnavailable: The disk refuses.
+    """
+    identity = load_identity(
+        config.key_path,
+        config.certificate_path,
+        home_id=config.home_id,
+        gateway_id=config.gateway_id,
+    )
+    return Outbox(
+        config.outbox.path,
+        identity,
+        max_bytes=config.outbox.max_bytes,
+        random_bytes=random_bytes,
+        software_version=metadata.version("hearthwatch"),
+        synthetic=config.synthetic,
+    )
+
+
+def make_uplink(
+    config: GatewayConfig, outbox: Outbox, publisher: Publisher, clock: Clock, rng: random.Random
+) -> Uplink:
+    """The configured uplink; a minutes batch is live for two batch periods."""
+    return Uplink(
+        outbox,
+        publisher,
+        home_id=config.home_id,
+        gateway_id=config.gateway_id,
+        topics={
+            pb.LANE_URGENT: config.pubsub.urgent_topic,
+            pb.LANE_MINUTES: config.pubsub.minutes_topic,
+        },
+        config=config.uplink,
+        fresh_since_us=lambda: clock.now_us() - 2 * config.batch_period_s * 1_000_000,
+        rng=rng,
+    )
+
+
+def wait_until_idle(gateway: Gateway, timeout_s: float) -> bool:
+    """Wait until nothing waits in the outbox → whether that came true within `timeout_s` real seconds."""
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if not any(gateway.pending(lane) for lane in (pb.LANE_URGENT, pb.LANE_MINUTES)):
+            return True
+        time.sleep(0.02)
+    return False

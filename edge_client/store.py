@@ -1,0 +1,191 @@
+"""The outbox's file: tables, checksums, opening, and setting a corrupt file aside.
+
+SQLite in WAL mode, `synchronous=FULL` (a commit is on the disk when it returns), one connection in
+exclusive mode: a second gateway on the same file is refused, and the WAL-reset corruption of
+SQLite before 3.51.3 needs two. `intake` has no index and no AUTOINCREMENT: it is small, and each
+would write one more page a second to the gateway's flash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from schemas.errors import BadInput
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE outbox(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, epoch BLOB NOT NULL, seq INTEGER NOT NULL,
+    lane INTEGER NOT NULL, created_us INTEGER NOT NULL, gap_mark INTEGER NOT NULL,
+    starts_epoch INTEGER NOT NULL, envelope BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE UNIQUE INDEX outbox_seq ON outbox(epoch, seq);
+CREATE INDEX outbox_lane ON outbox(lane, id);
+CREATE TABLE gaps(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, epoch BLOB NOT NULL, first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL, reason INTEGER NOT NULL, first_us INTEGER NOT NULL,
+    last_us INTEGER NOT NULL);
+CREATE TABLE intake(
+    id INTEGER PRIMARY KEY, minute_us INTEGER NOT NULL, channel TEXT NOT NULL,
+    sensor_id TEXT NOT NULL, received_us INTEGER NOT NULL, payload BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE sealed(
+    sensor_id TEXT NOT NULL, minute_us INTEGER NOT NULL, seconds INTEGER NOT NULL,
+    PRIMARY KEY(sensor_id, minute_us)) WITHOUT ROWID;
+"""
+
+
+class OutboxUnavailable(Exception):
+    """The disk will not take it now (full, read-only, I/O error). Nothing was committed."""
+
+
+class IntakeRow(NamedTuple):
+    """A message as it came from the broker, kept until its minute is sealed.
+
+    Attributes:
+        minute_us: Minute in which it will be sealed.
+        channel: Of its topic: schemas.topics.RICH or ZIGBEE.
+        received_us: Gateway clock.
+    """
+
+    minute_us: int
+    channel: str
+    sensor_id: str
+    received_us: int
+    payload: bytes
+
+
+class Salvage(NamedTuple):
+    """What could still be read of a corrupt file: rows whose checksum holds."""
+
+    meta: dict[str, bytes]
+    outbox: list[tuple[Any, ...]]
+    gaps: list[tuple[Any, ...]]
+    intake: list[IntakeRow]
+
+
+def row_crc(epoch: bytes, seq: int, lane: int, envelope: bytes) -> int:
+    """Checksum of an outbox row."""
+    return zlib.crc32(envelope, zlib.crc32(b"%b|%d|%d" % (epoch, seq, lane)))
+
+
+def intake_crc(row: IntakeRow) -> int:
+    """Checksum of an intake row."""
+    head = f"{row.minute_us}|{row.channel}|{row.sensor_id}|{row.received_us}|".encode()
+    return zlib.crc32(row.payload, zlib.crc32(head))
+
+
+def meta_crc(key: str, value: bytes) -> int:
+    """Checksum of a meta row."""
+    return zlib.crc32(value, zlib.crc32(key.encode()))
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Is the file at fault, rather than the disk or the moment?"""
+    code = getattr(error, "sqlite_errorcode", None)
+    # Python raises a bare DatabaseError for malformed pages; extended codes carry the base in 8 bits.
+    base = code & 0xFF if code is not None else None
+    return base in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Path → connection to its file, which is made if there is none.
+
+    Raises:
+        BadInput: Another process has it, or its folder does not exist, or a newer version wrote it.
+        sqlite3.DatabaseError: Corrupt (see `is_corrupt`).
+        OutboxUnavailable: The disk refuses.
+    """
+    if not path.parent.is_dir():
+        raise BadInput(f"outbox.path: folder {path.parent} does not exist")
+    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-2000")  # 2 MB; reads are of the newest pages
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and tables == 0:
+            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
+            return connection
+        if version != _VERSION:
+            raise BadInput(f"outbox.path: {path} has version {version}, limit {_VERSION}")
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise malformed(verdict)
+        connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now, not at the first write
+        connection.execute("COMMIT")
+        return connection
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "locked" in str(error):
+            raise BadInput(f"outbox.path: {path} is in use by another process, limit 1") from error
+        raise OutboxUnavailable(f"{path}: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+def read_meta(connection: sqlite3.Connection) -> dict[str, bytes]:
+    """All of meta.
+
+    Raises:
+        sqlite3.DatabaseError: A checksum does not hold.
+    """
+    out = {}
+    for key, value, crc in connection.execute("SELECT key, value, crc FROM meta"):
+        if crc != meta_crc(key, value):
+            raise malformed(f"checksum of meta {key}")
+        out[key] = value
+    return out
+
+
+def salvage(path: Path) -> Salvage:
+    """Corrupt file → what is still whole in it. Never raises for what it cannot read."""
+    found = Salvage({}, [], [], [])
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        for key, value, crc in _readable(connection, "SELECT key, value, crc FROM meta"):
+            if isinstance(value, bytes) and crc == meta_crc(key, value):
+                found.meta[key] = value
+        columns = "epoch, seq, lane, created_us, gap_mark, starts_epoch, envelope, crc"
+        for row in _readable(connection, f"SELECT {columns} FROM outbox ORDER BY id"):
+            if row[7] == row_crc(row[0], row[1], row[2], row[6]):
+                found.outbox.append(row)
+        columns = "epoch, first_seq, last_seq, reason, first_us, last_us"
+        found.gaps.extend(_readable(connection, f"SELECT {columns} FROM gaps ORDER BY id"))
+        columns = "minute_us, channel, sensor_id, received_us, payload"
+        for row in _readable(connection, f"SELECT {columns}, crc FROM intake ORDER BY id"):
+            if intake_crc(IntakeRow(*row[:5])) == row[5]:
+                found.intake.append(IntakeRow(*row[:5]))
+    return found
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a corrupt file and its WAL; → where it lies now. It is never deleted."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """Rows up to the first that cannot be read."""
+    with contextlib.suppress(sqlite3.Error, TypeError):
+        yield from connection.execute(query)
+
+
+def malformed(what: str) -> sqlite3.DatabaseError:
+    """An error for content that SQLite itself takes for sound; `is_corrupt` knows it."""
+    error = sqlite3.DatabaseError(f"malformed: {what}")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error

@@ -1,0 +1,397 @@
+"""From message to outbox, step by step, with a clock that stands still."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+
+from edge_client.core import Core
+from edge_client.intake import Arrival
+from edge_client.outbox import Outbox, OutboxUnavailable
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.events import Code
+from schemas.readings import check_reading
+from schemas.topics import RICH, ZIGBEE, sensor_topic
+from tests.edge_client.fakes import (
+    CODE,
+    DURESS_CODE,
+    HOME,
+    MINUTE,
+    SECOND,
+    START_US,
+    Ids,
+    ManualClock,
+    air_frame,
+    make_config,
+    make_identity,
+    motion_frame,
+    opened,
+    sound_frame,
+)
+
+DOOR, WINDOW = "contact-front-door", "contact-kitchen-window"
+NEW, RESTORE = pb.QUALIFIER_NEW, pb.QUALIFIER_RESTORE
+
+
+class Bench:
+    """A core on a real outbox; `acked` and `woken` record what it told the outside."""
+
+    def __init__(self, folder, **changes):
+        self.config = make_config(folder, **changes)
+        self.identity = make_identity()
+        self.clock = ManualClock()
+        self.ids = Ids()
+        self.open()
+
+    def open(self):
+        self.acked, self.woken = [], []
+        self.outbox = Outbox(
+            self.config.outbox.path,
+            self.identity,
+            max_bytes=self.config.outbox.max_bytes,
+            random_bytes=self.ids,
+        )
+        self.core = Core(
+            self.config,
+            self.outbox,
+            clock=self.clock,
+            new_id=lambda: self.ids(16),
+            acknowledge=self.acked.append,
+            committed=self.woken.append,
+        )
+
+    def kill(self):
+        """The process dies: nothing is flushed."""
+        self.outbox.close()
+
+    def send(self, topic, payload, **more):
+        arrival = Arrival(topic, payload, **more)
+        self.core.arrived(arrival)
+        return arrival
+
+    def zigbee(self, sensor_id, payload, **more):
+        return self.send(sensor_topic(HOME, ZIGBEE, sensor_id), json.dumps(payload).encode(), **more)
+
+    def rich(self, frame):
+        return self.send(sensor_topic(HOME, RICH, frame.sensor_id), frame.SerializeToString())
+
+    def pass_time(self, seconds, step=0.5):
+        for _ in range(round(seconds / step)):
+            self.clock.forward(step)
+            self.core.step()
+
+    def sent(self, lane):
+        out = []
+        while batch := self.outbox.take(lane):
+            out.append(opened(batch.envelope))
+            self.outbox.confirm(batch)
+        return out
+
+    def events(self):
+        return [event for _, body in self.sent(pb.LANE_URGENT) for event in body.events]
+
+    def told(self):
+        return [(event.code, event.qualifier, event.sensor_id) for event in self.events()]
+
+    def arm(self):
+        """Settle, arm away, leave."""
+        self.pass_time(61)
+        self.zigbee("keypad-hall", {"action": "arm_away", "action_code": CODE})
+        self.zigbee(DOOR, {"contact": False})
+        self.zigbee(DOOR, {"contact": True})
+        self.pass_time(61)
+        self.events()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: bench.outbox.close())
+        yield bench
+
+
+def test_frame_is_acknowledged_only_after_its_commit(bench):
+    arrival = bench.rich(air_frame(START_US))
+    bench.core.step()
+    assert bench.acked == []
+    bench.pass_time(1)
+    assert bench.acked == [arrival]
+    assert len(bench.outbox.kept_frames()) == 1
+
+
+def test_event_is_committed_and_acknowledged_at_once(bench):
+    arrival = bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.core.step()
+    assert bench.acked == [arrival]
+    assert bench.woken == [pb.LANE_URGENT]
+    [(header, body)] = bench.sent(pb.LANE_URGENT)
+    [event] = body.events
+    assert (event.code, event.sensor_id, event.room) == (Code.PANIC, "panic-bedroom", "bedroom")
+    assert event.occurred_us == header.created_us == START_US
+    assert len(event.event_id) == 16
+
+
+def test_disk_that_refuses_means_no_acknowledgement_and_nothing_is_forgotten(bench, monkeypatch):
+    def refuse(_change):
+        raise OutboxUnavailable("disk full")
+
+    monkeypatch.setattr(bench.outbox, "commit", refuse)
+    bench.rich(air_frame(START_US))
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.pass_time(3)
+    assert bench.acked == []
+    monkeypatch.undo()
+    bench.pass_time(2)
+    assert len(bench.acked) == 2
+    assert bench.told() == [(Code.PANIC, NEW, "panic-bedroom")]
+    assert len(bench.outbox.kept_frames()) == 1
+
+
+def a_minute(bench, start_us):
+    """Every rich sensor's minute, at its pace."""
+    for second in range(60):
+        bench.rich(air_frame(start_us + second * SECOND, co_ppm=second))
+        bench.pass_time(1)
+    bench.rich(motion_frame(start_us))
+    bench.rich(sound_frame(start_us))
+
+
+def test_minute_is_sealed_with_all_readings_and_the_intake_is_empty(bench):
+    a_minute(bench, START_US)
+    bench.pass_time(3)
+    [(header, body)] = bench.sent(pb.LANE_MINUTES)
+    assert [reading.sensor_id for reading in body.readings] == ["air-kitchen", "motion-hall", "sound-kitchen"]
+    for reading in body.readings:
+        check_reading(reading)
+    assert header.lane == pb.LANE_MINUTES
+    assert not body.events
+    assert bench.outbox.kept_frames() == []
+    assert len(bench.acked) == 62
+
+
+def test_second_minute_is_sealed_as_soon_as_it_is_whole(bench):
+    a_minute(bench, START_US)
+    bench.pass_time(3)
+    bench.sent(pb.LANE_MINUTES)
+    for second in range(3, 60):
+        bench.rich(air_frame(START_US + MINUTE + second * SECOND))
+    bench.pass_time(57)
+    bench.rich(motion_frame(START_US + MINUTE))
+    bench.core.step()
+    assert bench.sent(pb.LANE_MINUTES) == []
+    bench.rich(sound_frame(START_US + MINUTE))
+    bench.core.step()
+    [(header, body)] = bench.sent(pb.LANE_MINUTES)
+    assert len(body.readings) == 3
+    assert header.created_us == START_US + 2 * MINUTE
+
+
+def test_silent_home_still_sends_a_batch_a_minute(bench):
+    bench.pass_time(185)
+    batches = bench.sent(pb.LANE_MINUTES)
+    assert [len(body.readings) for _, body in batches] == [0, 0, 0]
+
+
+def test_killed_gateway_seals_what_it_had_acknowledged(bench):
+    for second in range(30):
+        bench.rich(air_frame(START_US + second * SECOND, co_ppm=second))
+        bench.pass_time(1)
+    acknowledged = len(bench.acked)
+    assert acknowledged >= 29
+    bench.kill()
+    bench.clock.forward(300)
+    bench.open()
+    bench.rich(air_frame(START_US + 29 * SECOND, co_ppm=29))  # the broker delivers again
+    bench.pass_time(70)
+    minutes = {r.minute_us: r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings}
+    air = np.frombuffer(minutes[START_US].air.samples, "<f4").reshape(60, 6)[:, 1]
+    assert minutes[START_US].seconds_present == (1 << 30) - 1
+    assert air[:30].tolist() == list(range(30))
+    assert bench.outbox.kept_frames() == []
+
+
+def test_backlog_of_several_minutes_is_sealed_minute_by_minute(bench):
+    for minute in range(-5, 0):
+        bench.rich(motion_frame(START_US + minute * MINUTE))
+    bench.pass_time(5)
+    batches = bench.sent(pb.LANE_MINUTES)
+    assert [[r.minute_us for r in body.readings] for _, body in batches] == [
+        [START_US + minute * MINUTE] for minute in range(-5, 0)
+    ]
+
+
+def test_frame_delivered_twice_is_one_reading_and_acknowledged_twice(bench):
+    for _ in range(2):
+        bench.rich(motion_frame(START_US))
+    bench.pass_time(65)
+    for _ in range(2):
+        bench.rich(motion_frame(START_US))
+    bench.pass_time(65)
+    readings = [r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings]
+    assert len(readings) == 1
+    assert len(bench.acked) == 4
+    assert bench.core.counts.repeated == 3
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_clock_that_is_set_loses_no_frame(bench, days):
+    bench.rich(motion_frame(START_US))
+    bench.pass_time(2)
+    bench.clock.set(START_US + days * 86_400 * SECOND)
+    bench.rich(air_frame(START_US + days * 86_400 * SECOND))
+    bench.pass_time(70)
+    readings = [r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings]
+    assert sorted(r.minute_us for r in readings) == sorted([START_US, START_US + days * 86_400 * SECOND])
+    assert bench.outbox.kept_frames() == []
+
+
+GARBAGE = [
+    ("homes/home-1/rich/air-kitchen", b"\xff\xfe\xfd"),
+    ("homes/home-1/rich/air-kitchen", air_frame(START_US, co_ppm=float("nan")).SerializeToString()),
+    ("homes/home-1/zigbee2mqtt/smoke-kitchen", b"{smoke"),
+    ("homes/home-1/rich/nobody", b"x"),
+    ("homes/home-2/rich/air-kitchen", air_frame(START_US).SerializeToString()),
+    ("homes/home-1", b""),
+]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"), GARBAGE, ids=["bytes", "nan", "json", "unknown", "tenant", "topic"]
+)
+def test_garbage_is_counted_acknowledged_and_harms_nobody(bench, topic, payload):
+    bench.send(topic, payload)
+    bench.rich(motion_frame(START_US))
+    bench.pass_time(65)
+    assert bench.core.counts.garbage == 1
+    assert len(bench.acked) == 2
+    [(_, body)] = bench.sent(pb.LANE_MINUTES)
+    assert [reading.sensor_id for reading in body.readings] == ["motion-hall"]
+
+
+def test_garbage_of_a_known_sensor_is_reported_once_and_restored(bench):
+    for _ in range(50):
+        bench.send(sensor_topic(HOME, RICH, "air-kitchen"), b"\xff")
+    bench.pass_time(1)
+    assert bench.told() == [(Code.SENSOR_TROUBLE, NEW, "air-kitchen")]
+    bench.pass_time(601, step=1)
+    assert (Code.SENSOR_TROUBLE, RESTORE, "air-kitchen") in bench.told()
+
+
+def test_break_in_while_away_carries_the_homes_last_minutes(bench):
+    bench.arm()
+    for second in range(30):
+        bench.rich(air_frame(bench.clock.now_us(), temperature_c=20 + second / 10))
+        bench.pass_time(1)
+    bench.zigbee(WINDOW, {"contact": False})
+    bench.core.step()
+    [(header, body)] = bench.sent(pb.LANE_URGENT)
+    [event] = body.events
+    assert (event.code, event.room) == (Code.PERIMETER, "kitchen")
+    assert header.arming.mode == pb.ARMING_MODE_AWAY
+    assert header.arming.phase == pb.ARMING_PHASE_ABORT_WINDOW
+    quantities = {(s.sensor_id, s.quantity) for s in event.series}
+    assert {("air-kitchen", "temperature_c"), (WINDOW, "open"), (DOOR, "open")} <= quantities
+
+
+def test_wrong_code_does_not_disarm_and_the_right_one_cancels(bench):
+    bench.arm()
+    bench.zigbee(WINDOW, {"contact": False})
+    for code in ("0000", "", None):
+        bench.zigbee("keypad-hall", {"action": "disarm", "action_code": code})
+    bench.core.step()
+    assert bench.told() == [(Code.PERIMETER, NEW, WINDOW)]
+    bench.zigbee("keypad-hall", {"action": "disarm", "action_code": CODE})
+    bench.core.step()
+    events = bench.events()
+    assert [event.code for event in events] == [Code.CANCEL, Code.PERIMETER, Code.OPEN_CLOSE]
+    assert {event.user for event in events} == {"u1"}
+
+
+def test_duress_code_calls_for_help(bench):
+    bench.zigbee("keypad-hall", {"action": "disarm", "action_code": DURESS_CODE})
+    bench.core.step()
+    assert bench.told() == [(Code.DURESS, NEW, "")]
+
+
+@pytest.mark.parametrize(
+    ("sensor_id", "on", "off", "code"),
+    [
+        ("smoke-kitchen", {"smoke": True}, {"smoke": False}, Code.SMOKE),
+        ("mains", {"mains": False}, {"mains": True}, Code.AC_LOSS),
+        ("mains", {"tamper": True}, {"tamper": False}, Code.TAMPER),
+        (WINDOW, {"tamper": True}, {"tamper": False}, Code.SENSOR_TAMPER),
+        ("mains", {"battery": 10}, {"battery": 90}, Code.LOW_BATTERY),
+        (WINDOW, {"battery": 10}, {"battery": 90}, Code.RF_BATTERY),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else str(value),
+)
+def test_condition_is_told_once_and_restored_by_its_id(bench, sensor_id, on, off, code):
+    for _ in range(3):
+        bench.zigbee(sensor_id, on)
+    bench.core.step()
+    [opened_event] = bench.events()
+    assert (opened_event.code, opened_event.qualifier) == (code, NEW)
+    for _ in range(3):
+        bench.zigbee(sensor_id, off)
+    bench.core.step()
+    [restore] = bench.events()
+    assert (restore.code, restore.qualifier) == (code, RESTORE)
+    assert restore.restores_event_id == opened_event.event_id
+
+
+def test_retained_panic_is_not_a_panic_but_a_retained_state_counts(bench):
+    bench.zigbee("panic-bedroom", {"action": "panic"}, retained=True)
+    bench.zigbee("smoke-kitchen", {"smoke": True}, retained=True)
+    bench.core.step()
+    assert bench.told() == [(Code.SMOKE, NEW, "smoke-kitchen")]
+
+
+def test_heat_in_the_air_is_an_event_with_its_limit(bench):
+    for second in range(200):
+        warm = 21 + max(0, second - 100) * 0.5
+        bench.rich(air_frame(bench.clock.now_us(), temperature_c=warm))
+        bench.pass_time(1, step=1)
+    [event] = bench.events()
+    assert (event.code, event.qualifier, event.room) == (Code.HEAT, NEW, "kitchen")
+    measures = {m.name: (m.value, m.limit) for m in event.measurements}
+    assert measures["temperature_rise_c"][0] >= measures["temperature_rise_c"][1] == 8.3
+
+
+def test_arming_open_alarms_and_dose_survive_a_kill(bench):
+    bench.arm()
+    for _ in range(300):
+        bench.rich(air_frame(bench.clock.now_us(), co_ppm=400))
+        bench.pass_time(1, step=1)
+    bench.zigbee(WINDOW, {"contact": False})
+    bench.core.step()
+    [alarm] = bench.events()
+    dose = bench.core.rules._air["air-kitchen"].cohb_pct
+    assert dose > 3
+    bench.kill()
+    bench.open()
+    assert bench.core.rules.arming.state.mode == "away"
+    assert bench.core.rules._air["air-kitchen"].cohb_pct == pytest.approx(dose, abs=0.1)
+    bench.zigbee(WINDOW, {"contact": True})
+    bench.core.step()
+    [restore] = bench.events()
+    assert restore.restores_event_id == alarm.event_id
+
+
+def test_rich_sensor_that_stops_is_missed_and_restored_when_heard(bench):
+    bench.rich(motion_frame(START_US))
+    bench.pass_time(599, step=1)
+    assert bench.told() == []
+    bench.pass_time(2, step=1)
+    assert bench.told() == [(Code.SUPERVISION, NEW, "motion-hall")]
+    bench.rich(motion_frame(bench.clock.now_us()))
+    bench.core.step()
+    assert bench.told() == [(Code.SUPERVISION, RESTORE, "motion-hall")]
+
+
+def test_sensor_that_lost_its_clock_is_kept_at_the_gateways_time(bench):
+    bench.rich(air_frame(0))
+    bench.pass_time(65)
+    readings = [r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings]
+    assert [abs(r.minute_us - START_US) <= MINUTE for r in readings] == [True]
