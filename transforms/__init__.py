@@ -1,0 +1,1 @@
+"""Beam composites, one per file, with their pure functions above them."""
