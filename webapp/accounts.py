@@ -31,11 +31,11 @@ class Accounts(Protocol):
     def verify(self, id_token: str, now_us: int) -> Account: ...
 
 
-class _EmulatorCredential(credentials.Base):  # type: ignore[misc]
+class _EmulatorCredential(credentials.Base):
     """The emulator wants no secret; without any credential the client looks for one for 20 s."""
 
     def get_credential(self) -> google.auth.credentials.Credentials:
-        return google.auth.credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return google.auth.credentials.AnonymousCredentials()
 
 
 def firebase_app(project_id: str) -> firebase_admin.App:

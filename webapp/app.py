@@ -89,7 +89,7 @@ def firestore_client(project_id: str) -> firestore.Client:
     """A client of the project; of the emulator if FIRESTORE_EMULATOR_HOST is set."""
     if os.environ.get("FIRESTORE_EMULATOR_HOST"):
         # Without any credential the client looks for one for 20 s.
-        anonymous = google.auth.credentials.AnonymousCredentials()  # type: ignore[no-untyped-call]
+        anonymous = google.auth.credentials.AnonymousCredentials()
         return firestore.Client(project_id, credentials=anonymous)
     return firestore.Client(project_id)
 

@@ -210,7 +210,7 @@ class _FirestoreWatch:
         return bool(self._watch.is_active)
 
     def close(self) -> None:
-        self._watch.close()  # type: ignore[no-untyped-call]
+        self._watch.close()
 
     def _on_snapshot(self, _documents: Any, changes: Any, _read_time: Any) -> None:
         gone = [c.document.id for c in changes if c.type.name == "REMOVED"]

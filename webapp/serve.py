@@ -20,7 +20,7 @@ from webapp.config import WebConfig
 GRACE_S = 3
 
 
-class StreamWorker(ThreadWorker):  # type: ignore[misc]
+class StreamWorker(ThreadWorker):
     """Ends the streams first: else a stopping worker would wait for browsers that never hang up."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -31,7 +31,7 @@ class StreamWorker(ThreadWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
 
 
-class _Server(BaseApplication):  # type: ignore[misc]
+class _Server(BaseApplication):
     def __init__(self, config: WebConfig) -> None:
         self._config = config
         super().__init__()
