@@ -1,0 +1,72 @@
+# Hearthwatch on one machine. `make` alone prints the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit lint models bench lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .cache/uv/bin/uv
+
+help:  ## print the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/.fetched  ## install everything that is missing into .venv and the user's cache folder
+
+demo: setup  ## start the whole system with simulated homes; Ctrl-C stops it
+	@exec $(BIN)/hearthwatch demo $(ARGS)
+
+test: setup lint  ## lint, then all tests: units first, then those that start parts of the system
+	@$(BIN)/python -m local.install --browser
+	@exec $(BIN)/pytest $(ARGS)
+
+test-unit: setup  ## only the tests that start nothing
+	@exec $(BIN)/pytest -m "not system" $(ARGS)
+
+lint: setup  ## ruff, mypy, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy schemas transforms pipelines edge_client serving webapp local
+	$(BIN)/codespell
+
+models: setup  ## train the models and write their weights and cards to serving/weights
+	@exec $(BIN)/python -m local.train_models $(ARGS)
+
+bench: setup  ## measure latency and cost; JSON in run/bench
+	@mkdir -p run/bench
+	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
+	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
+
+lock: .venv/.python  ## resolve all dependencies anew into the lock files
+	$(UV) pip compile setup.py --extra dev --extra local -o requirements.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
+	$(UV) pip compile local/warehouse/requirements.in -o local/warehouse/requirements.lock --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade
+	echo uv | $(UV) pip compile - -o requirements-uv.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
+	cd deploy/engine && ../../$(BIN)/jgo update && cp .jgo/jgo.lock.toml . && rm -rf .jgo
+	$(BIN)/python -m local.lock_node
+
+clean:  ## remove what setup, tests and runs left in this folder
+	rm -rf .venv .cache run build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# --- stamps: a repeat with nothing to do takes well under a second -------------------------------
+
+.venv/bin/python:
+	@found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none); \
+	case $$found in 3.11|3.12) ;; *) \
+	  echo "setup: $(PYTHON) is Python $$found, 3.11 or 3.12 is needed; install one and run: make setup PYTHON=python3.12" >&2; exit 1;; esac
+	@echo "setup: virtual environment .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "setup: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu install its python3-venv package" >&2; exit 1; }
+
+$(UV): requirements-uv.lock | .venv/bin/python
+	@echo "setup: uv"
+	@rm -rf .cache/uv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target .cache/uv -r requirements-uv.lock
+	@touch $@
+
+.venv/.python: requirements.lock setup.py $(UV) | .venv/bin/python
+	@echo "setup: Python packages"
+	@$(UV) pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@
+
+.venv/.fetched: .venv/.python deploy/engine/jgo.lock.toml local/warehouse/requirements.lock $(wildcard local/auth/* local/broker/*) local/install.py
+	@echo "setup: Java, engine, emulators"
+	@$(BIN)/python -m local.install
+	@touch $@

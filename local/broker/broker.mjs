@@ -1,0 +1,43 @@
+// MQTT broker of the simulated homes: QoS 1 with unacknowledged messages on disk.
+// node broker.mjs --port=N --data=DIR [--host=127.0.0.1]
+import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { parseArgs } from 'node:util'
+import { Aedes } from 'aedes'
+import aedesPersistenceLevel from 'aedes-persistence-level'
+import { ClassicLevel } from 'classic-level'
+
+const { values } = parseArgs({
+  options: {
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string' },
+    data: { type: 'string' },
+  },
+})
+const port = Number(values.port)
+if (!Number.isInteger(port) || port < 1 || port > 65535 || !values.data) {
+  console.error(`--port is ${values.port}, limits 1 to 65535; --data is ${values.data}, a folder is needed`)
+  process.exit(2)
+}
+
+mkdirSync(values.data, { recursive: true })
+const level = new ClassicLevel(values.data)
+const broker = await Aedes.createBroker({ persistence: aedesPersistenceLevel(level), concurrency: 1000 })
+const server = createServer(broker.handle)
+
+server.on('error', (error) => {
+  console.error(
+    error.code === 'EADDRINUSE' ? `port ${port} on ${values.host} is in use` : `broker failed: ${error.message}`,
+  )
+  process.exit(1)
+})
+broker.on('clientError', (client, error) => console.error(`client ${client?.id}: ${error.message}`))
+server.listen(port, values.host, () => console.log(`listening on ${values.host}:${port}`))
+
+// Close the store last: what is not acknowledged must be on disk before the process ends.
+function stop() {
+  server.close()
+  broker.close(() => level.close().finally(() => process.exit(0)))
+}
+process.on('SIGTERM', stop)
+process.on('SIGINT', stop)

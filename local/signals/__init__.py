@@ -1,0 +1,1 @@
+"""Physics of the simulated sensors: sound, PIR, accelerometer and room air, seeded."""

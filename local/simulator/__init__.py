@@ -1,0 +1,1 @@
+"""Simulated homes: ordinary households and scripted scenarios, whose sensors speak MQTT to real gateways."""

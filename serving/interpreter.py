@@ -1,0 +1,63 @@
+"""A loaded model: probabilities of a batch by LiteRT, safe to share between threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from serving.registry import ModelCard
+
+MAX_BATCH: Final = 64
+
+
+class LiteRtModel:
+    """Verified weights with one interpreter for each thread and batch size.
+
+    An interpreter serves one thread at a time, and giving it another batch size plans its memory
+    anew (slower than small models run); so each thread keeps one for each power of two up to
+    `MAX_BATCH`, and a batch is padded to the next.
+    """
+
+    def __init__(self, card: ModelCard, weights: bytes) -> None:
+        self.card = card
+        self._weights = weights
+        self._local = threading.local()
+
+    def probabilities(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """[n, *card.input_shape] → float32[n, classes].
+
+        Raises:
+            ValueError: Another shape or dtype than the card's.
+        """
+        if batch.shape[1:] != self.card.input_shape or batch.dtype != self.card.input_dtype:
+            raise ValueError(
+                f"{self.card.model_version} got {batch.dtype}{list(batch.shape[1:])}, "
+                f"limit {self.card.input_dtype}{list(self.card.input_shape)}"
+            )
+        parts = [self._run(batch[first : first + MAX_BATCH]) for first in range(0, len(batch), MAX_BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.card.classes)), np.float32)
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        count = len(batch)
+        size = 1 << (count - 1).bit_length()
+        interpreter, input_index, output_index = self._interpreter(size)
+        if size > count:
+            batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), batch.dtype)])
+        interpreter.set_tensor(input_index, batch)
+        interpreter.invoke()
+        result: NDArray[np.float32] = interpreter.get_tensor(output_index)[:count]
+        return result
+
+    def _interpreter(self, size: int) -> tuple[Interpreter, int, int]:
+        by_size: dict[int, tuple[Interpreter, int, int]] = self._local.__dict__.setdefault("by_size", {})
+        if size not in by_size:
+            interpreter = Interpreter(model_content=self._weights, num_threads=1)
+            input_index = interpreter.get_input_details()[0]["index"]
+            interpreter.resize_tensor_input(input_index, [size, *self.card.input_shape])
+            interpreter.allocate_tensors()
+            by_size[size] = (interpreter, input_index, interpreter.get_output_details()[0]["index"])
+        return by_size[size]

@@ -1,0 +1,58 @@
+"""Conversion is checked against the net, and figures carry their intervals."""
+
+import keras
+import numpy as np
+import pytest
+
+from local.training import measure, nets
+from local.training.examples import Examples
+from serving.registry import MAX_PARITY
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    """A small net that tells positive from negative numbers."""
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(1)
+    inputs = rng.normal(0, 1, (400, 3)).astype(np.float32)
+    examples = Examples(inputs, (inputs[:, 0] > 0).astype(np.intp))
+    net = nets.dense_net(examples.inputs, 2)
+    nets.fit(net, examples, epochs=5, seed=1)
+    return net, examples
+
+
+def test_converted_weights_compute_what_the_net_computes(learnt):
+    net, examples = learnt
+    weights, parity = nets.convert(net, examples.inputs[:50])
+    assert parity <= MAX_PARITY
+    assert len(weights) > 1000
+    predicted = net.predict(examples.inputs, verbose=0).argmax(axis=1)
+    assert (predicted == examples.labels).mean() > 0.9
+
+
+def test_a_conversion_that_differs_is_refused(learnt, monkeypatch):
+    net, examples = learnt
+    for wrong in (np.nan, 0.3):
+        answer = np.full((4, 2), wrong)
+        monkeypatch.setattr(nets, "_run", lambda _weights, _batch, answer=answer: answer)
+        with pytest.raises(ArithmeticError, match="differs by"):
+            nets.convert(net, examples.inputs[:4])
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [(0, 30, 0.0, 0.114), (30, 30, 0.886, 1.0), (45, 90, 0.399, 0.601)],
+    ids=["none", "all", "half"],
+)
+def test_wilson_intervals(hits, n, low, high):
+    assert measure.wilson(hits, n) == pytest.approx((low, high), abs=0.001)
+
+
+def test_recall_is_counted_by_class():
+    examples = Examples(np.zeros((4, 1)), np.array([0, 0, 1, 1]))
+    figures = measure.by_class(np.array([0, 1, 1, 1]), examples, ("a", "b", "c"), "synthetic", "test")
+    assert {f.name: (f.value, f.n) for f in figures} == {
+        "accuracy": (0.75, 4),
+        "recall of a": (0.5, 2),
+        "recall of b": (1.0, 2),
+    }
