@@ -1,0 +1,1 @@
+"""Jobs: wiring and options only; the rules are in transforms/."""

@@ -1,0 +1,109 @@
+"""The monitor: every reading archived, verified, scored and evaluated; alarms raised.
+
+One `build()` for streams and files, and for one lane or several (design.md, "The picture"). Run as
+`python -m pipelines.monitor --help`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+
+from pipelines.io import Io, choose_io
+from pipelines.options import BadOptions, MonitorConfig, parse_options
+from pipelines.submit import run_until_done
+from serving import registry
+from serving.handlers import LiteRtModelHandler
+from transforms.decode_batches import DecodeBatches
+from transforms.raise_alarms import RaiseAlarms
+from transforms.score_homes import ScoreHomes
+from transforms.score_readings import FAMILIES, ScoreReadings
+from transforms.track_homes import TrackHomes
+from transforms.write_dead_letters import WriteDeadLetters
+from transforms.write_homes import WriteHomes
+
+
+class Built(NamedTuple):
+    """What a run can look at; None where a lane's job has no such part."""
+
+    receipts: beam.PCollection | None
+    episodes: beam.PCollection
+    scores: beam.PCollection | None
+    windows: beam.PCollection | None
+    rejected: beam.PCollection
+
+
+def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHandler]) -> Built:
+    """Wire the graph of the lanes in `config.lanes` onto `root`."""
+    # Input
+    sources = [root | label >> source for label, source in io.sources.items()]
+    messages = sources[0] if len(sources) == 1 else sources | "JoinLanes" >> beam.Flatten()
+    receipts = messages | "ArchiveRaw" >> io.archive if io.archive else None
+
+    # Verify
+    decoded = messages | "DecodeBatches" >> DecodeBatches(
+        config.fleet_ca, config.revoked, config.clock_tolerance_s
+    )
+    _ = decoded.rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
+
+    # Urgent: events go straight to their episode. Nothing above or below can hold them.
+    evidence = {"events": decoded.events}
+    scores = windows = None
+
+    # Minutes: score in the reading stage, then one keyed state a home.
+    if "minutes" in config.lanes:
+        scores = decoded.readings | "ScoreReadings" >> ScoreReadings(models)
+        tracked = (scores, decoded.summaries) | "TrackHomes" >> TrackHomes(
+            report_holes=set(config.lanes) == {"urgent", "minutes"}
+        )
+        scored = tracked.windows | "ScoreHomes" >> ScoreHomes()
+        windows = scored.windows
+        evidence["windows"] = scored.alarming
+        if io.open_store:
+            _ = tracked.statuses | "WriteHomes" >> WriteHomes(io.open_store)
+
+    # Effects
+    raised = evidence | "RaiseAlarms" >> RaiseAlarms(io.effects)
+    if io.warehouse:
+        rows = {"receipts": receipts, "scores": scores, "windows": windows}
+        rows = {name: elements for name, elements in rows.items() if elements is not None}
+        _ = rows | "WriteWarehouse" >> io.warehouse
+    return Built(receipts, raised.episodes, scores, windows, decoded.rejected)
+
+
+def model_handlers(folder: str = "") -> dict[str, ModelHandler]:
+    """Folder of cards, "" for the package's → a handler for each family.
+
+    Raises:
+        registry.ModelRefused: A family has no model.
+    """
+    where = Path(folder) if folder else registry.WEIGHTS
+    return {family: LiteRtModelHandler(family, str(registry.find(family, where))) for family in FAMILIES}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job until it ends or is told to stop → exit code."""
+    logging.basicConfig(level=logging.INFO)
+    try:
+        config, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
+        models = model_handlers(config.models) if "minutes" in config.lanes else {}
+    except (BadOptions, registry.ModelRefused) as error:
+        print(f"monitor: {error}", file=sys.stderr)
+        return 2
+    options = PipelineOptions(rest)
+    options.view_as(StandardOptions).streaming = config.live
+    options.view_as(SetupOptions).save_main_session = False
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline, config, choose_io(config, options), models)
+    return run_until_done(pipeline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Options of the monitor job: command line → a frozen, validated configuration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from transforms.decode_batches import CLOCK_TOLERANCE_S
+
+LANES: Final = ("urgent", "minutes")
+
+
+class MonitorConfig(BaseModel):
+    """What a monitor job reads, and where its effects go.
+
+    Attributes:
+        input: Pub/Sub subscriptions of the lanes (pubsub://PROJECT/SUBSCRIPTION, named after their
+            lane), or one archive folder (gs://… or a local path).
+        lanes: Lanes that this job handles.
+        output: Folder of archive/ and dead_letters/; with files, of everything that the replay writes.
+        alarms: firestore://PROJECT; not with files, which page nobody.
+        warehouse: bigquery://PROJECT.DATASET or a folder, "" for none; not with files.
+        fleet_ca: PEM file of the fleet CA.
+        revoked: File of revoked certificates, "" for none.
+        models: Folder of model cards and weights, "" for those of the package.
+        clock_tolerance_s: How far a gateway's clock may be from arrival.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: tuple[str, ...] = Field(min_length=1)
+    lanes: tuple[str, ...] = LANES
+    output: str = Field(min_length=1)
+    alarms: str = ""
+    warehouse: str = ""
+    fleet_ca: str = Field(min_length=1)
+    revoked: str = ""
+    models: str = ""
+    clock_tolerance_s: float = Field(default=CLOCK_TOLERANCE_S, gt=0, le=31 * 86_400)
+
+    @property
+    def live(self) -> bool:
+        """Whether this job reads Pub/Sub, and may therefore act."""
+        return self.input[0].startswith("pubsub://")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MonitorConfig:
+        unknown = sorted(set(self.lanes) - set(LANES))
+        if unknown or not self.lanes:
+            raise ValueError(f"lanes are {list(self.lanes)}, known lanes: {list(LANES)}")
+        streams = [url.startswith("pubsub://") for url in self.input]
+        if any(streams) != all(streams):
+            raise ValueError(f"input is {list(self.input)}: subscriptions and files do not mix")
+        if self.live and not self.alarms.startswith("firestore://"):
+            raise ValueError(f"alarms is {self.alarms!r}, a live job wants firestore://PROJECT")
+        if not self.live and (self.alarms or self.warehouse):
+            raise ValueError("files go to a replay folder: alarms and warehouse are for live jobs")
+        if not self.live and len(self.input) != 1:
+            raise ValueError(f"input is {list(self.input)}, one archive folder is read at a time")
+        return self
+
+
+class BadOptions(Exception):
+    """The command line is at fault; the message names option, value and bound."""
+
+
+def parse_options(arguments: Sequence[str]) -> tuple[MonitorConfig, list[str]]:
+    """Command line → our configuration and what is left for Beam's own options.
+
+    Raises:
+        BadOptions: A value is missing or out of range.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.monitor",
+        description="Archive, verify, score and evaluate the readings of all homes; raise alarms.",
+        epilog="Other options go to Beam: --runner, --project, --region, --streaming, …",
+    )
+    for name, field in MonitorConfig.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        if field.annotation == tuple[str, ...]:
+            parser.add_argument(flag, nargs="+", help=_HELP[name])
+        else:
+            parser.add_argument(flag, help=_HELP[name])
+    known, rest = parser.parse_known_args(arguments)
+    given = {name: value for name, value in vars(known).items() if value is not None}
+    try:
+        return MonitorConfig(**given), rest
+    except ValidationError as error:
+        raise BadOptions("\n".join(_complaint(problem) for problem in error.errors())) from error
+
+
+def _complaint(problem: object) -> str:
+    details = dict(problem)  # type: ignore[call-overload]
+    field = "--" + str(details["loc"][0]).replace("_", "-") if details["loc"] else "options"
+    given = "" if details["type"] == "missing" or not details["loc"] else f" (given: {details['input']})"
+    return f"{field}: {details['msg']}{given}"
+
+
+_HELP: Final = {
+    "input": "pubsub://PROJECT/SUBSCRIPTION, one a lane; or a folder of archived batches",
+    "lanes": f"lanes to handle (default: {' '.join(LANES)})",
+    "output": "folder for archive and dead letters; with files, for everything that a replay writes",
+    "alarms": "firestore://PROJECT, where alarms go",
+    "warehouse": "bigquery://PROJECT.DATASET or a folder, where scores and receipts go",
+    "fleet_ca": "PEM file of the fleet's certificate authority",
+    "revoked": "file of revoked certificate serials",
+    "models": "folder of model cards and weights (default: the package's)",
+    "clock_tolerance_s": f"seconds a gateway's clock may be off (default: {CLOCK_TOLERANCE_S:g})",
+}

@@ -1,0 +1,136 @@
+"""BigQuery: the tables of the warehouse, their keys, and how to read them without copies.
+
+Rows are appended at least once: a table may hold the same row twice, and `window_scores` holds each
+sending of a window. Who reads asks `current_sql`, which keeps the standing row of each key; compaction
+later makes that permanent. Field names are an interface: add, never rename or retype.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+SCHEMA_VERSION: Final = 1
+
+
+class Table(NamedTuple):
+    """One table.
+
+    Attributes:
+        fields: As the BigQuery API takes them.
+        key: What identifies a row; every key starts with the home.
+        latest: Of the rows of a key the greatest by these columns stands.
+        partition_field: TIMESTAMP, by day of arrival. cluster_fields: sort order within a day.
+    """
+
+    name: str
+    description: str
+    fields: tuple[dict[str, Any], ...]
+    key: tuple[str, ...]
+    latest: tuple[str, ...]
+    partition_field: str = "publish_time"
+    cluster_fields: tuple[str, ...] = ("home_id",)
+
+
+def _field(name: str, kind: str, description: str, mode: str = "REQUIRED", **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "mode": mode, "description": description, **more}
+
+
+def _record(name: str, description: str, *fields: dict[str, Any]) -> dict[str, Any]:
+    return _field(name, "RECORD", description, "REPEATED", fields=list(fields))
+
+
+_HOME = _field("home_id", "STRING", "Tenant key.")
+_GATEWAY = _field("gateway_id", "STRING", "As bound by the gateway's certificate.")
+_PUBLISHED = _field("publish_time", "TIMESTAMP", "Arrival at Pub/Sub; the partition.")
+_VERSION = _field("schema_version", "INTEGER", "Of this row's layout (schemas.warehouse).")
+
+READINGS_SCORES: Final = Table(
+    "readings_scores",
+    "What one model said of one reading.",
+    (
+        _HOME,
+        _GATEWAY,
+        _PUBLISHED,
+        _field("batch_id", "STRING", "gateway.epoch.seq of the batch; empty if unknown.", "NULLABLE"),
+        _field("reading_id", "STRING", "Hex; the same wherever this reading is seen again."),
+        _field("sensor_id", "STRING", "Within the home."),
+        _field("room", "STRING", "As the gateway names it.", "NULLABLE"),
+        _field("family", "STRING", "sound, motion, air or contact."),
+        _field("minute_time", "TIMESTAMP", "Start of the minute, gateway clock."),
+        _field("arming_mode", "STRING", "disarmed, stay, away; empty: unknown.", "NULLABLE"),
+        _field("label", "STRING", "Most probable class; empty: none was said.", "NULLABLE"),
+        _field("score", "FLOAT", "Its probability, 0 to 1."),
+        _record(
+            "probabilities",
+            "Every class, in the model's order.",
+            _field("label", "STRING", "Class."),
+            _field("probability", "FLOAT", "0 to 1."),
+        ),
+        _record(
+            "quantities",
+            "Small summaries of the minute (transforms.score_readings.SUMMARY_NAMES).",
+            _field("name", "STRING", "With its unit."),
+            _field("value", "FLOAT", "NULL: no data.", "NULLABLE"),
+        ),
+        _field("model_version", "STRING", "Of the weights; device: the sensor's own verdict."),
+        _VERSION,
+    ),
+    key=("home_id", "reading_id", "model_version"),
+    latest=("publish_time",),
+)
+
+WINDOW_SCORES: Final = Table(
+    "window_scores",
+    "A home's five minutes before window_end, fused; each sending of a window is a row.",
+    (
+        _HOME,
+        _GATEWAY,
+        _PUBLISHED,
+        _field("window_end", "TIMESTAMP", "Exclusive, gateway clock."),
+        _field("arming_mode", "STRING", "Of the window's newest minute.", "NULLABLE"),
+        _field("kind", "STRING", "What it argues for; empty: nothing.", "NULLABLE"),
+        _field("score", "FLOAT", "Fused, 0 to 1."),
+        _field("reasons", "STRING", "Readable, strongest first.", "REPEATED"),
+        _field("evidence", "STRING", "JSON of schemas.alarms.ScoreDoc.", "REPEATED"),
+        _field("rule_version", "STRING", "Of the fusion rule."),
+        _VERSION,
+    ),
+    key=("home_id", "window_end"),
+    latest=("publish_time", "score"),
+)
+
+BATCHES: Final = Table(
+    "batches",
+    "Receipts: each archived message, from its unverified header.",
+    (
+        _field("home_id", "STRING", "As claimed; empty if the message has no readable header.", "NULLABLE"),
+        _field("gateway_id", "STRING", "As claimed.", "NULLABLE"),
+        _PUBLISHED,
+        _field("epoch", "STRING", "Hex.", "NULLABLE"),
+        _field("seq", "INTEGER", "0: none.", "NULLABLE"),
+        _field("lane", "STRING", "urgent, minutes or bulk."),
+        _field("message_id", "STRING", "Of Pub/Sub."),
+        _field("size_bytes", "INTEGER", "Of the envelope."),
+        _field("object_name", "STRING", "Archive object that holds it."),
+        _VERSION,
+    ),
+    key=("home_id", "gateway_id", "epoch", "seq", "message_id"),
+    latest=("publish_time", "object_name"),
+)
+
+TABLES: Final = {table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES)}
+
+
+def current_sql(dataset: str, table: Table) -> str:
+    """The query that yields the standing row of each key.
+
+    >>> print(current_sql("home", BATCHES).splitlines()[0])
+    SELECT * EXCEPT (place) FROM (
+    """
+    order = ", ".join(f"{column} DESC" for column in table.latest)
+    return (
+        "SELECT * EXCEPT (place) FROM (\n"
+        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {order}) AS place\n"
+        f"  FROM `{dataset}.{table.name}`\n"
+        ") WHERE place = 1"
+    )

@@ -1,0 +1,67 @@
+"""The hardest part alone, as a job: Pub/Sub → ReadPubSub → ArchiveRaw → acknowledge.
+
+`--broken` builds it wrong on purpose, so that the oracle is seen to catch it. `--slow-s` lets every
+archive write take a while, so that a kill usually falls between taking messages and archiving them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.archive_raw import _Archive
+from transforms.elements import RawMessage
+from transforms.read_pubsub import Lease, _PullDoFn
+
+
+class PullAndAcknowledge(_PullDoFn):
+    """Broken: what a bundle emitted is acknowledged at once, before it is archived."""
+
+    def setup(self) -> None:
+        def acknowledge_now(lease: Lease, token: object, held: list[tuple[float, str]]) -> None:  # noqa: ARG001
+            if held:
+                lease._client.acknowledge(lease._subscription, [ack_id for _, ack_id in held])
+
+        Lease.finished = acknowledge_now  # type: ignore[method-assign]
+
+
+class SlowArchive(_Archive):
+    """The archive on a slow day."""
+
+    def __init__(self, folder: str, slow_s: float) -> None:
+        super().__init__(folder)
+        self._slow_s = slow_s
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._partitions:
+            time.sleep(self._slow_s)
+        yield from super().finish_bundle()
+
+
+def main() -> None:
+    """Submit the job and leave it running."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--subscription", required=True)
+    parser.add_argument("--archive", required=True)
+    parser.add_argument("--slow-s", type=float, default=0.0)
+    parser.add_argument("--broken", action="store_true")
+    flags, rest = parser.parse_known_args()
+    pull = PullAndAcknowledge if flags.broken else _PullDoFn
+    pipeline = beam.Pipeline(options=PipelineOptions(rest, streaming=True, save_main_session=False))
+    (
+        pipeline
+        | "Start" >> beam.Impulse()
+        | "Pull"
+        >> beam.ParDo(pull(flags.subscription, "minutes", 0.5, 1_000, 16 << 20)).with_output_types(RawMessage)
+        | "ArchiveRaw" >> beam.ParDo(SlowArchive(flags.archive, flags.slow_s))
+    )
+    pipeline.run()
+
+
+if __name__ == "__main__":
+    main()

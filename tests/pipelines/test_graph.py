@@ -1,0 +1,99 @@
+"""The graph as an interface: its labels, and that Dataflow accepts it with its native source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+
+from pipelines.io import choose_io
+from pipelines.monitor import build, model_handlers
+from pipelines.options import MonitorConfig
+from tests.fakes import Fleet
+
+LABELS = Path(__file__).parent / "labels.txt"
+
+
+def _live(ca: Path, **changes: object) -> MonitorConfig:
+    settings = {
+        "input": ("pubsub://hearthwatch/urgent-monitor", "pubsub://hearthwatch/minutes-monitor"),
+        "output": "gs://bucket",
+        "alarms": "firestore://hearthwatch",
+        "warehouse": "bigquery://hearthwatch.hearthwatch",
+        "fleet_ca": str(ca),
+    }
+    return MonitorConfig(**{**settings, **changes})
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(Fleet(1).ca_pem)
+    return path
+
+
+def _build(config: MonitorConfig, options: PipelineOptions) -> beam.Pipeline:
+    pipeline = beam.Pipeline(options=options)
+    models = model_handlers() if "minutes" in config.lanes else {}
+    build(pipeline, config, choose_io(config, options), models)
+    return pipeline
+
+
+class _Labels(PipelineVisitor):
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
+        self._note(transform_node)
+
+    def visit_transform(self, transform_node: AppliedPTransform) -> None:
+        self._note(transform_node)
+
+    def _note(self, node: AppliedPTransform) -> None:
+        if node.full_label:
+            self.found.add("/".join(node.full_label.split("/")[:2]))
+
+
+def labels_of(pipeline: beam.Pipeline) -> list[str]:
+    visitor = _Labels()
+    pipeline.visit(visitor)
+    return sorted(visitor.found)
+
+
+def test_labels_are_the_pinned_ones(ca: Path) -> None:
+    """Dashboards read them, and an update matches steps by them: a change here is a deliberate one."""
+    found = labels_of(_build(_live(ca), PipelineOptions(["--streaming"])))
+    assert "\n".join(found) + "\n" == LABELS.read_text()
+
+
+def test_the_urgent_lane_alone_has_no_model_no_window_and_no_keyed_state(ca: Path) -> None:
+    pipeline = _build(_live(ca, lanes=("urgent",)), PipelineOptions(["--streaming"]))
+    top = {label.split("/")[0] for label in labels_of(pipeline)}
+    assert {"ReadUrgent", "ArchiveRaw", "DecodeBatches", "RaiseAlarms", "WriteDeadLetters"} <= top
+    assert top.isdisjoint({"ReadMinutes", "ScoreReadings", "TrackHomes", "ScoreHomes"})
+
+
+@pytest.mark.parametrize("lanes", [("urgent",), ("minutes",)], ids=["urgent", "minutes"])
+def test_dataflow_takes_the_graph_with_its_native_source(ca: Path, lanes: tuple[str, ...]) -> None:
+    options = PipelineOptions(
+        [
+            "--runner=DataflowRunner",
+            "--dry_run=True",
+            "--project=hearthwatch",
+            "--region=us-central1",
+            "--temp_location=gs://bucket/temp",
+            "--job_name=monitor",
+            "--streaming",
+            "--no_auth",
+        ]
+    )
+    result = _build(_live(ca, lanes=lanes), options).run()
+    transforms = result.job.proto_pipeline.components.transforms.values()
+    urns = {transform.spec.urn for transform in transforms}
+    assert "beam:transform:pubsub_read:v1" in urns
+    assert not [t.unique_name for t in transforms if "ReadPubSub" in t.unique_name]
+    steps = {t.unique_name.split("/")[0] for t in transforms}
+    assert {"ArchiveRaw", "DecodeBatches", "RaiseAlarms"} <= steps

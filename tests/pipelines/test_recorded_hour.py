@@ -1,0 +1,150 @@
+"""One recorded hour as a stream and from files: the same window scores, the same opened episodes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+from benchmarks.recorded import Minute, RecordedFleet, owned, render, sealed_message, write_archive
+from local.simulator import devices
+from local.simulator.scenarios import QUIET, break_in, kitchen_fire
+from pipelines.io import Io, choose_io
+from pipelines.monitor import build, model_handlers
+from pipelines.options import MonitorConfig
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.archive import DEAD_LETTER_SCHEMA
+from schemas.events import Code
+from schemas.readings import MINUTE_US
+from tests.fakes import FakeGateway, body_of_event, event
+from transforms.alarm_store import MemoryStore
+from transforms.elements import RawMessage
+from transforms.raise_alarms import StoreEffects
+from transforms.write_objects import WriteAvroObjects
+from transforms.write_warehouse import WriteWarehouse
+
+pytestmark = pytest.mark.system  # renders, scores and replays 180 minutes of homes: about 40 s
+
+SEED = 5
+MINUTES = 60
+START_US = 1_790_000_040_000_000 // MINUTE_US * MINUTE_US
+SCRIPTS = {1: QUIET, 2: break_in(600.0, 60.0), 3: kitchen_fire(1_200.0)}
+# What the gateways of homes 2 and 3 send at once, as their rules would: (home, second, code, sensor).
+EVENTS = (
+    (2, 600, Code.PERIMETER, "contact-kitchen-window"),
+    (2, 608, Code.INTERIOR, "motion-living"),
+    (3, 1_230, Code.SMOKE, "smoke-kitchen"),
+)
+
+_STORE = MemoryStore(lambda: 0)
+
+
+def the_store() -> MemoryStore:
+    """One store for the whole process: the stream's DoFns are copies of each other."""
+    return _STORE
+
+
+@pytest.fixture(scope="module")
+def hour() -> tuple[bytes, list[RawMessage]]:
+    """The CA in PEM, and an hour of three homes in the order of arrival."""
+    fleet = RecordedFleet(SEED, START_US)
+    messages = []
+    for number, script in SCRIPTS.items():
+        identity = fleet.identity(number)
+        gateway_id = devices.gateway_id(number)
+        for index, minute in enumerate(render(SEED, number, MINUTES, START_US, script)):
+            armed = Minute(minute.minute_us, minute.body, "away" if number == 2 else minute.mode)
+            body = owned(minute.body, gateway_id)
+            messages.append(sealed_message(fleet, identity, number, 2 * index + 1, armed, body))
+    messages += [_urgent(fleet, *spec, seq=2_000 + index) for index, spec in enumerate(EVENTS)]
+    return fleet.ca_pem, sorted(messages, key=lambda message: (message.publish_us, message.message_id))
+
+
+def _urgent(
+    fleet: RecordedFleet, number: int, second: int, code: Code, sensor_id: str, *, seq: int
+) -> RawMessage:
+    at_us = START_US + second * 1_000_000
+    gateway = FakeGateway(devices.home_id(number), devices.gateway_id(number), *fleet.identity(number))
+    body = body_of_event(event(code, event_id=seq, sensor_id=sensor_id, occurred_us=at_us))
+    arming = pb.Arming(mode=pb.ARMING_MODE_AWAY, phase=pb.ARMING_PHASE_ALARM)
+    payload = gateway.envelope(
+        body, seq=seq, lane=pb.LANE_URGENT, created_us=at_us, epoch=fleet.epoch(number), arming=arming
+    )
+    return RawMessage(payload, [], f"urgent-{seq}", at_us + 50_000, "urgent")
+
+
+def test_a_recorded_hour_gives_the_same_windows_and_episodes_as_a_stream_and_from_files(
+    hour: tuple[bytes, list[RawMessage]], tmp_path: Path
+) -> None:
+    ca_pem, messages = hour
+    (tmp_path / "ca.pem").write_bytes(ca_pem)
+    write_archive(tmp_path / "archive", [message for message in messages if message.lane == "minutes"])
+    write_archive(tmp_path / "archive", [message for message in messages if message.lane == "urgent"])
+    config = MonitorConfig(
+        input=(str(tmp_path / "archive"),), output=str(tmp_path / "files"), fleet_ca=str(tmp_path / "ca.pem")
+    )
+    options = PipelineOptions([])
+    with beam.Pipeline(options=options) as pipeline:
+        build(pipeline, config, choose_io(config, options), model_handlers())
+
+    stream = TestStream()
+    for publish_us, together in itertools.groupby(messages, key=lambda message: message.publish_us):
+        moment = Timestamp(micros=publish_us)
+        arrivals = [TimestampedValue(message, moment) for message in together]
+        stream = stream.advance_watermark_to(moment).add_elements(arrivals)
+    io = Io(
+        sources={"ReadStream": stream.advance_watermark_to_infinity()},
+        archive=None,
+        dead_letters=WriteAvroObjects(
+            str(tmp_path / "stream" / "dead_letters"), "dead_letters", DEAD_LETTER_SCHEMA
+        ),
+        effects=StoreEffects(the_store),
+        open_store=the_store,
+        warehouse=WriteWarehouse(str(tmp_path / "stream" / "warehouse")),
+    )
+    with beam.Pipeline(BundleBasedDirectRunner(), options=PipelineOptions([], streaming=True)) as pipeline:
+        build(pipeline, config, io, model_handlers())
+
+    from_files, streamed = _windows(tmp_path / "files"), _windows(tmp_path / "stream")
+    assert len(from_files) >= len(SCRIPTS) * MINUTES
+    assert streamed == from_files
+    replayed = [
+        json.loads(line)
+        for file in (tmp_path / "files").glob("episodes*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    opened = {(alarm["home_id"], alarm["kind"], alarm["alarm_id"]) for alarm in replayed}
+    assert {(home, kind) for home, kind, _ in opened} == {("home-0002", "burglary"), ("home-0003", "fire")}
+    live = {(alarm.home_id, str(alarm.kind), alarm.alarm_id) for alarm in _STORE.alarms.values()}
+    assert live == opened
+    assert not list((tmp_path / "dead_letters").glob("**/*.avro"))
+
+
+def _windows(folder: Path) -> dict[tuple[str, str], Any]:
+    """Home and window end → what was last said of it.
+
+    A stream says a window again only when something in it was heard anew, so the time of the last
+    sending may differ.
+    """
+    standing: dict[tuple[str, str], Any] = {}
+    for file in (folder / "warehouse" / "window_scores").glob("*.jsonl"):
+        for row in map(json.loads, file.read_text().splitlines()):
+            key = (row["home_id"], row["window_end"])
+            if key not in standing or _rank(standing[key]) < _rank(row):
+                standing[key] = row
+    said = ("kind", "score", "reasons", "evidence", "rule_version")
+    return {key: [row[name] for name in said] for key, row in standing.items()}
+
+
+def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Of two sendings the later stands; of one moment's, the one that heard more (score_homes.latest)."""
+    return row["publish_time"], row["score"], len(row["reasons"]), row["reasons"]

@@ -1,0 +1,353 @@
+"""WriteWarehouse: receipts, scores and window scores → BigQuery by load jobs, or JSON lines in a folder.
+
+Why not Beam's FILE_LOADS: it runs on streams, but as 45 transforms with 5 shuffles and 8 side inputs a
+table, and every row crosses a shuffle alone. Here a bundle's rows cross as one value a table, and one
+shuffle waits for the trigger (in the JVM; no Python state). Load jobs cost nothing, streaming inserts
+do; 1,500 jobs a table and day are allowed, so period_s / shards must be at least 58 s.
+
+A group of rows becomes an object first and is then loaded; object and job are named by content, so a
+bundle that is tried again loads nothing twice. After a rollback rows may be grouped anew and come
+twice: `schemas.warehouse.current_sql` reads past that. A load that fails never stops the pipeline
+(alarms must not share the fate of statistics): it is counted, and its object stays to be loaded again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics.metric import Metrics
+from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, Repeatedly
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+from google.api_core.exceptions import Conflict, GoogleAPIError
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from schemas.warehouse import BATCHES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
+from transforms.elements import Receipt, Score, WindowScore
+from transforms.score_readings import SUMMARY_NAMES
+from transforms.write_objects import write_object
+
+SCHEME: Final = "bigquery://"
+PERIOD_S: Final = 60
+MAX_OBJECT_BYTES: Final = 64 << 20
+# While a bundle waits the engine cannot checkpoint, and nothing is acknowledged: wait shortly.
+CALL_TIMEOUT_S: Final = 10.0
+JOB_TIMEOUT_S: Final = 20.0
+_LOG = logging.getLogger(__name__)
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
+
+Row = dict[str, Any]
+
+
+def score_row(score: Score) -> Row:
+    """Score → a row of `readings_scores`."""
+    pairs = zip(score.labels, score.probabilities, strict=True)
+    names = SUMMARY_NAMES.get(score.family, ())[: len(score.quantities)]
+    return {
+        "home_id": score.home_id,
+        "gateway_id": score.gateway_id,
+        "publish_time": timestamp(score.publish_us),
+        "batch_id": score.batch_id,
+        "reading_id": score.reading_id,
+        "sensor_id": score.sensor_id,
+        "room": score.room,
+        "family": score.family,
+        "minute_time": timestamp(score.minute_us),
+        "arming_mode": score.arming_mode,
+        "label": score.label,
+        "score": score.score,
+        "probabilities": [{"label": label, "probability": p} for label, p in pairs],
+        "quantities": [
+            {"name": name, "value": _finite(value)}
+            for name, value in zip(names, score.quantities, strict=True)
+        ],
+        "model_version": score.model_version,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def window_row(window: WindowScore) -> Row:
+    """WindowScore → a row of `window_scores`."""
+    return {
+        "home_id": window.home_id,
+        "gateway_id": window.gateway_id,
+        "publish_time": timestamp(window.publish_us),
+        "window_end": timestamp(window.window_end_us),
+        "arming_mode": window.arming_mode,
+        "kind": window.kind,
+        "score": window.score,
+        "reasons": list(window.reasons),
+        "evidence": list(window.evidence),
+        "rule_version": window.rule_version,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def receipt_row(receipt: Receipt) -> Row:
+    """Receipt → a row of `batches`."""
+    return {
+        "home_id": receipt.home_id,
+        "gateway_id": receipt.gateway_id,
+        "publish_time": timestamp(receipt.publish_us),
+        "epoch": receipt.epoch,
+        "seq": receipt.seq,
+        "lane": receipt.lane,
+        "message_id": receipt.message_id,
+        "size_bytes": receipt.size,
+        "object_name": receipt.object_name,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+_ROWS: Final[dict[str, tuple[Table, Callable[[Any], Row]]]] = {
+    "receipts": (BATCHES, receipt_row),
+    "scores": (READINGS_SCORES, score_row),
+    "windows": (WINDOW_SCORES, window_row),
+}
+
+
+def timestamp(us: int) -> str:
+    """µs since 1970 UTC → what BigQuery reads as TIMESTAMP.
+
+    >>> timestamp(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    return (_EPOCH + dt.timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class LoadTarget(NamedTuple):
+    """Where load jobs go.
+
+    Attributes:
+        staging: gs:// folder of the objects that wait to be loaded.
+        make_client: Called in the worker.
+    """
+
+    project: str
+    dataset: str
+    staging: str
+    make_client: Callable[[str], bigquery.Client]
+
+
+def bigquery_client(project: str) -> bigquery.Client:
+    """The project's client; with BIGQUERY_EMULATOR_HOST (which the library honours) without credentials."""
+    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        return bigquery.Client(project=project, credentials=AnonymousCredentials())
+    return bigquery.Client(project=project)
+
+
+class WriteWarehouse(beam.PTransform):
+    """{"receipts": Receipt, "scores": Score, "windows": WindowScore}, any may be missing → nothing.
+
+    Attributes:
+        destination: bigquery://PROJECT.DATASET, or a folder for JSON lines.
+        staging: gs:// folder, for BigQuery only.
+        period_s: A table is loaded once in so many seconds. shards: and by so many workers at once.
+
+    Raises:
+        ValueError: BigQuery without a dataset or a gs:// folder to stage in.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        staging: str = "",
+        *,
+        period_s: float = PERIOD_S,
+        shards: int = 1,
+        make_client: Callable[[str], bigquery.Client] = bigquery_client,
+    ) -> None:
+        super().__init__()
+        self.destination = destination.rstrip("/")
+        self.period_s = period_s
+        self.shards = shards
+        self.target: LoadTarget | None = None
+        if destination.startswith(SCHEME):
+            project, _, dataset = self.destination.removeprefix(SCHEME).partition(".")
+            if not project or not dataset:
+                raise ValueError(f"warehouse is {destination!r}, wanted {SCHEME}PROJECT.DATASET")
+            if not staging.startswith("gs://"):
+                raise ValueError(f"staging is {staging!r}, load jobs want a gs:// folder")
+            self.target = LoadTarget(project, dataset, staging.rstrip("/"), make_client)
+
+    def expand(self, inputs):  # type: ignore[no-untyped-def]
+        lines = []
+        for name, elements in inputs.items():
+            table, to_row = _ROWS[name]
+            label = f"Build{''.join(part.capitalize() for part in table.name.split('_'))}Rows"
+            lines.append(elements | label >> _to_lines(table, to_row))
+        joined = lines | "JoinRows" >> beam.Flatten()
+        if self.target is None:
+            return joined | "WriteFiles" >> beam.ParDo(_WriteFiles(self.destination))
+        packed = joined | "PackRows" >> beam.ParDo(_PackRows(self.shards)).with_output_types(
+            tuple[str, bytes]
+        )
+        if not joined.is_bounded:
+            packed = packed | "AwaitTrigger" >> beam.WindowInto(
+                GlobalWindows(),
+                trigger=Repeatedly(AfterProcessingTime(self.period_s)),
+                accumulation_mode=AccumulationMode.DISCARDING,
+            )
+        return packed | "GroupRows" >> beam.GroupByKey() | "LoadRows" >> beam.ParDo(_LoadRows(self.target))
+
+
+def _to_lines(table: Table, to_row: Callable[[Any], Row]) -> beam.PTransform:
+    return beam.Map(_line, table.name, to_row).with_output_types(tuple[str, bytes])
+
+
+def _line(element: Any, table: str, to_row: Callable[[Any], Row]) -> tuple[str, bytes]:
+    text = json.dumps(to_row(element), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return table, text.encode() + b"\n"
+
+
+class _BundleRows(beam.DoFn):
+    """Collects a bundle's lines by table."""
+
+    def start_bundle(self) -> None:
+        self._lines: dict[str, list[bytes]] = {}
+
+    def process(self, element: tuple[str, bytes]) -> None:
+        table, line = element
+        self._lines.setdefault(table, []).append(line)
+
+
+class _PackRows(_BundleRows):
+    """(table, line) → (table and shard, all of the bundle's lines), so that one value is shuffled."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for table, lines in self._lines.items():
+            data = b"".join(lines)
+            shard = int.from_bytes(hashlib.sha256(data).digest()[:4], "big") % self._shards
+            yield WindowedValue((f"{table}/{shard}", data), MIN_TIMESTAMP, (GlobalWindow(),))
+
+
+class _WriteFiles(_BundleRows):
+    """(table, line) → objects `{folder}/{table}/….jsonl`, one a bundle and table."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def finish_bundle(self) -> None:
+        for table, lines in self._lines.items():
+            data = b"".join(lines)
+            write_object(_object_name(self._folder, table, data), data)
+
+
+class _LoadRows(beam.DoFn):
+    """(table and shard, packs of lines) → objects → one load job."""
+
+    def __init__(self, target: LoadTarget) -> None:
+        self._target = target
+        self._rows = Metrics.counter("WriteWarehouse", "rows_loaded")
+        self._jobs = Metrics.counter("WriteWarehouse", "loads")
+        self._failed = Metrics.counter("WriteWarehouse", "loads_failed")
+        self._load_msec = Metrics.distribution("WriteWarehouse", "load_msec")
+
+    def setup(self) -> None:
+        self._client = self._target.make_client(self._target.project)
+        try:
+            self._client.create_dataset(self._target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
+        except (GoogleAPIError, OSError) as error:  # also: no right to make one, where it exists already
+            _LOG.warning("dataset %s could not be made: %s", self._target.dataset, error)
+
+    def teardown(self) -> None:
+        self._client.close()
+
+    def process(self, element: tuple[str, Iterable[bytes]]) -> None:
+        key, packs = element
+        table = TABLES[key.partition("/")[0]]
+        names, rows = [], 0
+        for data in join_packs(packs):
+            names.append(_object_name(self._target.staging, table.name, data))
+            rows += data.count(b"\n")
+            write_object(names[-1], data)
+        started = time.monotonic()
+        try:
+            load(self._client, self._target.dataset, table, names)
+        except (GoogleAPIError, OSError) as error:  # OSError: no connection, or no answer in time
+            # Rows are not alarms: the objects stay where they are, and the pipeline goes on.
+            self._failed.inc()
+            _LOG.error(
+                "%s: %d rows are not known to be loaded and stay in %s: %s", table.name, rows, names, error
+            )
+            return
+        self._load_msec.update(int((time.monotonic() - started) * 1_000))
+        self._jobs.inc()
+        self._rows.inc(rows)
+        FileSystems.delete(names)
+
+
+def join_packs(packs: Iterable[bytes], limit: int = MAX_OBJECT_BYTES) -> Iterator[bytes]:
+    """Packs of lines → as few objects as the size limit allows; a pack is never split."""
+    held: list[bytes] = []
+    size = 0
+    for pack in packs:
+        if held and size + len(pack) > limit:
+            yield b"".join(held)
+            held, size = [], 0
+        held.append(pack)
+        size += len(pack)
+    if held:
+        yield b"".join(held)
+
+
+def load(client: bigquery.Client, dataset: str, table: Table, names: list[str]) -> None:
+    """Load objects into a table, which is made if it is missing; the same objects only once.
+
+    Raises:
+        GoogleAPIError: The job failed, or the service did.
+        OSError: No connection, or the job was not done in `JOB_TIMEOUT_S`; it may run on.
+    """
+    digest = hashlib.sha256("|".join(sorted(names)).encode()).hexdigest()[:32]
+    job_id = f"hearthwatch-{table.name}-{digest}"
+    retry = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
+    job: Any
+    try:
+        job = client.load_table_from_uri(
+            names,
+            f"{client.project}.{dataset}.{table.name}",
+            job_id=job_id,
+            job_config=load_config(table),
+            retry=retry,
+            timeout=CALL_TIMEOUT_S,
+        )
+    except Conflict:
+        job = client.get_job(job_id, retry=retry, timeout=CALL_TIMEOUT_S)
+    job.result(retry=retry, timeout=JOB_TIMEOUT_S)
+
+
+def load_config(table: Table) -> bigquery.LoadJobConfig:
+    """How a table is loaded, and made: partitioned by day of arrival, clustered by home."""
+    return bigquery.LoadJobConfig(
+        schema=[bigquery.SchemaField.from_api_repr(field) for field in table.fields],
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        time_partitioning=bigquery.TimePartitioning(field=table.partition_field),
+        clustering_fields=list(table.cluster_fields),
+        destination_table_description=table.description,
+    )
+
+
+def _object_name(folder: str, table: str, data: bytes) -> str:
+    return f"{folder}/{table}/{hashlib.sha256(data).hexdigest()[:32]}.jsonl"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
