@@ -1,0 +1,1 @@
+"""What the system costs and how fast it is: each module measures in one run and writes JSON."""

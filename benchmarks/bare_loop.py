@@ -1,0 +1,174 @@
+"""The monitor's minutes lane as a plain loop: the same functions, no Beam, no engine, one dict of homes.
+
+What is left is the work itself; what a pipeline costs beyond it is the price of Beam and the engine.
+It keeps promises of none: a crash loses what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import fastavro
+import numpy as np
+
+from pipelines.monitor import model_handlers
+from schemas.archive import ARCHIVE_SCHEMA
+from schemas.events import AlarmKind
+from serving.handlers import label_scores
+from serving.interpreter import LiteRtModel
+from transforms.alarm_store import MemoryStore
+from transforms.archive_raw import archive_row
+from transforms.decode_batches import Decoded, decode
+from transforms.elements import RawMessage, Receipt, Score, WindowScore
+from transforms.evidence import evidence_of_window
+from transforms.home_state import Home, place
+from transforms.raise_alarms import wall_clock_us
+from transforms.score_homes import fuse
+from transforms.score_readings import device_score, model_score, prepare
+from transforms.track_homes import advance
+from transforms.trust import Trust, load_ca
+from transforms.write_objects import avro_bytes, object_name, write_object
+from transforms.write_warehouse import receipt_row, score_row, window_row
+
+BUNDLE: Final = 100  # messages at a time, as a busy worker's bundle holds
+MODEL_BATCH: Final = 32  # as LiteRtModelHandler
+STAGES: Final = ("archive", "decode_verify", "features", "models", "track_fuse", "warehouse_rows")
+
+
+class BareLoop:
+    """Runs messages through; `stages` is what each stage took, in seconds of this process's CPU.
+
+    Args:
+        ca_pem: The fleet CA.
+        output: Where archive objects and warehouse lines go.
+    """
+
+    def __init__(self, ca_pem: bytes, output: Path) -> None:
+        self._trust = Trust(load_ca(ca_pem))
+        self._models: dict[str, LiteRtModel] = {
+            family: handler.load_model() for family, handler in model_handlers().items()
+        }
+        self._output = output
+        self._schema = fastavro.parse_schema(ARCHIVE_SCHEMA)
+        self._homes: dict[str, Home] = {}
+        self._store = MemoryStore(wall_clock_us)
+        self.stages = dict.fromkeys(STAGES, 0.0)
+        self.counts: dict[str, int] = defaultdict(int)
+
+    @property
+    def alarm_kinds(self) -> set[AlarmKind]:
+        """Kinds of the episodes that were opened."""
+        return {alarm.kind for alarm in self._store.alarms.values()}
+
+    def run(self, messages: Sequence[RawMessage]) -> None:
+        """All messages, a bundle at a time."""
+        for first in range(0, len(messages), BUNDLE):
+            self._bundle(messages[first : first + BUNDLE])
+
+    def _bundle(self, messages: Sequence[RawMessage]) -> None:
+        with self._stage("archive"):
+            receipts = self._archive(messages)
+        with self._stage("decode_verify"):
+            decoded = [decode(message, self._trust) for message in messages]
+        with self._stage("features"):
+            scores, waiting = self._prepare(decoded)
+        with self._stage("models"):
+            for family, prepared in waiting.items():
+                scores += self._score(self._models[family], prepared)
+        with self._stage("track_fuse"):
+            windows = self._track(decoded, scores)
+        with self._stage("warehouse_rows"):
+            self._write_rows(receipts, scores, windows)
+        self.counts["messages"] += len(messages)
+        self.counts["rejected"] += sum(len(one.rejected) for one in decoded)
+        self.counts["scores"] += len(scores)
+        self.counts["windows"] += len(windows)
+        self.counts["alarms"] = len(self._store.alarms)
+
+    def _archive(self, messages: Sequence[RawMessage]) -> list[Receipt]:
+        name = object_name(str(self._output / "archive"), messages[0].publish_us, messages[0].lane)
+        rows = [archive_row(message) for message in messages]
+        write_object(name, avro_bytes(rows, self._schema))
+        return [
+            Receipt(
+                home_id=row["home_id"],
+                gateway_id=row["gateway_id"],
+                epoch=row["epoch"],
+                seq=row["seq"],
+                lane=message.lane,
+                message_id=message.message_id,
+                publish_us=message.publish_us,
+                size=len(message.payload),
+                object_name=name,
+            )
+            for message, row in zip(messages, rows, strict=True)
+        ]
+
+    def _prepare(self, decoded: Sequence[Decoded]) -> tuple[list[Score], dict[str, list[tuple[Score, Any]]]]:
+        scores: list[Score] = []
+        waiting: dict[str, list[tuple[Score, Any]]] = defaultdict(list)
+        for one in decoded:
+            for accepted in one.readings:
+                blank, reading, features = prepare(accepted)
+                if features is None:
+                    scores.append(device_score(blank, reading))
+                else:
+                    waiting[accepted.family].append((blank, features))
+        return scores, waiting
+
+    def _score(self, model: LiteRtModel, prepared: Sequence[tuple[Score, Any]]) -> list[Score]:
+        found = []
+        for first in range(0, len(prepared), MODEL_BATCH):
+            part = prepared[first : first + MODEL_BATCH]
+            verdicts = label_scores(model, np.stack([features for _, features in part]))
+            for (blank, _), verdict in zip(part, verdicts, strict=True):
+                score = model_score(blank, verdict)
+                if score is not None:
+                    found.append(score)
+        return found
+
+    def _track(self, decoded: Sequence[Decoded], scores: Sequence[Score]) -> list[WindowScore]:
+        placed, summaries = defaultdict(list), defaultdict(list)
+        for score in scores:
+            placed[score.home_id].append(place(score))
+        for one in decoded:
+            if one.summary is not None:
+                summaries[one.summary.home_id].append(one.summary)
+        windows = []
+        for home_id in {*placed, *summaries}:
+            home = self._homes.setdefault(home_id, Home())
+            did = advance(home_id, home, placed[home_id], summaries[home_id], keep_all=False)
+            windows += [fuse(window) for window in did.windows]
+        for window in windows:
+            raised = evidence_of_window(window, wall_clock_us()) if window.kind else None
+            if raised is not None:
+                kind = AlarmKind(raised.kind)
+                self._store.attach(raised.home_id, kind, [(raised.parsed(), raised.armed_mode)])
+        return windows
+
+    def _write_rows(
+        self, receipts: Sequence[Receipt], scores: Sequence[Score], windows: Sequence[WindowScore]
+    ) -> None:
+        for table, rows in (
+            ("batches", map(receipt_row, receipts)),
+            ("readings_scores", map(score_row, scores)),
+            ("window_scores", map(window_row, windows)),
+        ):
+            lines = [
+                json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) for row in rows
+            ]
+            if lines:
+                name = f"{self._output}/warehouse/{table}/{self.counts['messages']}.jsonl"
+                write_object(name, "\n".join(lines).encode() + b"\n")
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        self.stages[name] += time.process_time() - began
