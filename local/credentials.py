@@ -1,4 +1,8 @@
-"""A throw-away service account: without any, Google's clients look for one for 17 to 26 s."""
+"""Throw-away credentials: without any, Google's clients look for some for 17 to 26 s.
+
+A token that does not expire for a long time, not a service account: a client that does not know that
+it talks to a stand-in (Beam's object storage) would ask a service account's token endpoint for one.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,14 @@ import json
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from local.config import HOST, Settings
+from local.config import Settings
 
 
 def write(settings: Settings) -> Path:
-    """Make the file in the run folder, readable by its owner only; keep one that is there.
-
-    It opens nothing: its key is random, its token endpoint is a closed port of this machine.
-    """
+    """Make the file in the run folder, readable by its owner only. It opens nothing."""
     file = settings.run / "credentials.json"
-    if file.exists():
-        return file
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    account = {
-        "type": "service_account",
-        "project_id": settings.project,
-        "private_key_id": "throw-away",
-        "private_key": key.decode(),
-        "client_email": f"local@{settings.project}.invalid",
-        "client_id": "0",
-        "token_uri": f"http://{HOST}:9/token",
-    }
+    nothing = dict.fromkeys(("client_id", "client_secret", "refresh_token", "token"), "throw-away")
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
-        json.dump(account, output)
+        json.dump({"type": "authorized_user", "expiry": "2100-01-01T00:00:00Z", **nothing}, output)
     return file

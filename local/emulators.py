@@ -109,7 +109,7 @@ def bigquery_command(settings: Settings) -> list[str]:
 def client_environment(settings: Settings) -> dict[str, str]:
     """What a process needs in its environment to talk to the stand-ins instead of the cloud.
 
-    The credentials are a throw-away service account (local/credentials.py): without any, Google's
+    The credentials are throw-away ones (local/credentials.py): without any, Google's
     clients look for some for 17 to 26 s.
     """
     variables = {

@@ -136,5 +136,4 @@ def runner_options(settings: Settings) -> list[str]:
         "--finish_bundle_before_checkpointing",
         f"--files_to_stage={empty_jar(settings)}",
         "--no_save_main_session",
-        "--no_auth",  # the stand-in for object storage takes no token; Beam would fetch one
     ]

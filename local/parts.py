@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from local import credentials, emulators, engine, probes, tools, topics
+from local import accounts, credentials, emulators, engine, probes, tools, topics
 from local.config import HOST, Settings, variable
 from local.simulator import enrol as fleet
 from local.simulator.settings import SimulationSettings
@@ -23,6 +23,7 @@ from schemas.topics import LANE_TOPICS
 
 # In the environment of every process of a run: by it `hearthwatch down` finds what its parent left.
 RUN_MARK: Final = "HEARTHWATCH_RUN_MARK"
+_LOOK_EVERY_S: Final = 0.1
 
 
 class Part(NamedTuple):
@@ -102,6 +103,7 @@ def stand_ins(settings: Settings) -> list[Part]:
             prepare=lambda: emulators.write_auth_config(settings),
             # CI: it asks no questions.
             environment={"CI": "1"},
+            once_ready=lambda: accounts.create_dispatcher(settings),
             restartable=False,
         ),
         Part(
@@ -144,9 +146,14 @@ def engine_part(settings: Settings) -> Part:
     )
 
 
-def pipeline_commands(settings: Settings) -> dict[str, list[str]]:
-    """The streaming jobs, by name: one a lane, so that the urgent one shares no fate with the other."""
+def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[str]]:
+    """The streaming jobs, by name: one a lane, so that the urgent one shares no fate with the other.
+
+    Accelerated homes (`speed` above 1) run ahead of the real clock: the widest tolerance keeps their
+    readings from being dead letters. What is two minutes ahead still counts as late for windows.
+    """
     common = [
+        *([f"--clock-tolerance-s={31 * 86_400}"] if speed > 1 else []),
         f"--output={settings.output_url}",
         f"--alarms=firestore://{settings.project}",
         f"--fleet-ca={settings.run / 'fleet' / 'ca.pem'}",
@@ -199,7 +206,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
     jobs = [
         # A job that runs is not yet one that works: that is what the path prover finds out.
         Part(name, f"Pipeline, {name.removeprefix('monitor-')} lane", command, lambda: True, after=needed)
-        for name, command in pipeline_commands(settings).items()
+        for name, command in pipeline_commands(settings, simulation.speed).items()
     ]
     prover = Part(
         "prover",
@@ -214,7 +221,11 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
     web = Part(
         "web",
         "Dispatcher's page",
-        [sys.executable, "-m", "webapp.serve", f"--port={settings.web_port}"],
+        [
+            *(sys.executable, "-m", "webapp.serve"),
+            f"--port={settings.web_port}",
+            f"--project-id={settings.project}",
+        ],
         probes.http(settings.web_port),
         after=["firestore", "auth"],
         ports=["web_port"],
@@ -248,7 +259,7 @@ def running(part: Part, settings: Settings) -> Iterator[Part]:
     """Start one part, wait until it is ready, yield it, stop its process group. For tests and benchmarks.
 
     Raises:
-        RuntimeError: It ended or did not get ready in time; the message carries the end of its log.
+        NotReady: It ended or did not get ready in time.
     """
     settings.logs.mkdir(parents=True, exist_ok=True)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -286,23 +297,33 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def wait_ready(part: Part, log: Path, alive: Callable[[], bool]) -> float:
+class NotReady(RuntimeError):
+    """A part ended or did not get ready in time. The message names it and carries the end of its log."""
+
+
+def wait_ready(
+    part: Part, log: Path, alive: Callable[[], bool], check: Callable[[], object] = lambda: None
+) -> float:
     """Wait until the part is ready. Returns the seconds it took.
 
+    Args:
+        check: Called between two looks; may raise what makes waiting pointless.
+
     Raises:
-        RuntimeError: It ended or did not get ready in time; the message carries the end of its log.
+        NotReady: It ended, or its time is over.
     """
     began = time.monotonic()
     while not part.ready():
         waited = time.monotonic() - began
         if not alive():
-            raise RuntimeError(f"{part.title} ended after {waited:.1f} s. {log}:\n{tail(log)}")
+            raise NotReady(f"{part.title} ended after {waited:.1f} s. {log}:\n{tail(log)}")
         if waited > part.ready_within_s:
-            raise RuntimeError(
+            raise NotReady(
                 f"{part.title} was not ready after {waited:.0f} s, limit {part.ready_within_s:.0f} s. "
                 f"{log}:\n{tail(log)}"
             )
-        time.sleep(0.05)
+        check()
+        time.sleep(_LOOK_EVERY_S)
     return time.monotonic() - began
 
 

@@ -29,7 +29,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from local import credentials
 from local.config import Settings, port_in_use, variable
-from local.parts import RUN_MARK, Part, environment, tail, wait_ready
+from local.parts import RUN_MARK, NotReady, Part, environment, tail, wait_ready
 
 _STOP_ALL_S: Final = 60.0
 _KILL_AFTER_S: Final = 5.0
@@ -118,6 +118,8 @@ def _start_in_order(
     _wait_for_supervisor(settings, supervisor)
     gave_up = threading.Event()
     ready: dict[str, Future[float]] = {}
+    pids: dict[str, int] = {}
+    titles = {part.name: part.title for part in parts}
 
     def bring_up(part: Part) -> float:
         for needed in part.after:
@@ -126,16 +128,25 @@ def _start_in_order(
         def alive() -> bool:
             return not gave_up.is_set() and _state(settings, part.name) in _ALIVE_STATES
 
+        def needed_live() -> None:
+            # While the system starts nothing may end: what ended is the cause, not the one that waits for it.
+            for needed in part.after:
+                if _pid(settings, needed) != pids[needed]:
+                    raise SystemFailed(
+                        f"{titles[needed]} ended during the start. {_log_end(settings, needed)}"
+                    )
+
         part.prepare()
         if gave_up.is_set():
             raise SystemFailed(f"{part.title} was not started.")
         try:
             rpc(settings).startProcess(part.name, False)
-            seconds = wait_ready(part, settings.logs / f"{part.name}.log", alive)
-        except (RuntimeError, xmlrpc.client.Fault) as error:
-            raise SystemFailed(
-                f"{error}" if part.title in f"{error}" else f"{part.title}: {error}"
-            ) from error
+            pids[part.name] = _pid(settings, part.name)
+            seconds = wait_ready(part, settings.logs / f"{part.name}.log", alive, needed_live)
+        except xmlrpc.client.Fault as error:
+            raise SystemFailed(f"{part.title}: {error.faultString}") from error
+        except NotReady as error:
+            raise SystemFailed(str(error)) from error
         part.once_ready()
         report(Started(part.name, part.title, seconds))
         return seconds
@@ -303,6 +314,18 @@ def _state(settings: Settings, name: str) -> str:
         return "UNKNOWN"
 
 
+def _pid(settings: Settings, name: str) -> int:
+    try:
+        return int(rpc(settings).getProcessInfo(name)["pid"])
+    except (OSError, xmlrpc.client.Error):
+        return 0
+
+
+def _log_end(settings: Settings, name: str) -> str:
+    log = settings.logs / f"{name}.log"
+    return f"{log}:\n{tail(log)}"
+
+
 def rpc(settings: Settings) -> Any:
     """supervisord's remote interface; a connection of its own, for threads must not share one."""
     transport = SupervisorTransport(None, None, f"unix://{socket_path(settings)}")
@@ -336,7 +359,6 @@ def write_config(parts: Sequence[Part], settings: Settings) -> Path:
     config["supervisord"] = {
         "nodaemon": "true",
         "silent": "true",
-        "directory": _plain(settings.data),
         "logfile": _plain(settings.logs / "supervisord.log"),
         "pidfile": _plain(settings.run / "supervisord.pid"),
     }
@@ -355,6 +377,7 @@ def write_config(parts: Sequence[Part], settings: Settings) -> Path:
         config[f"program:{part.name}"] = {
             "command": _plain(shlex.join(map(str, part.command))),
             "environment": ",".join(f'{key}="{_plain(value)}"' for key, value in part.environment.items()),
+            "directory": _plain(settings.data),
             "priority": str(priority),
             "autostart": "false",
             "autorestart": restart,

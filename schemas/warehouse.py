@@ -90,13 +90,14 @@ WINDOW_SCORES: Final = Table(
         _field("arming_mode", "STRING", "Of the window's newest minute.", "NULLABLE"),
         _field("kind", "STRING", "What it argues for; empty: nothing.", "NULLABLE"),
         _field("score", "FLOAT", "Fused, 0 to 1."),
+        _field("heard", "INTEGER", "Scores that speak in the window; it only grows."),
         _field("reasons", "STRING", "Readable, strongest first.", "REPEATED"),
         _field("evidence", "STRING", "JSON of schemas.alarms.ScoreDoc.", "REPEATED"),
         _field("rule_version", "STRING", "Of the fusion rule."),
         _VERSION,
     ),
     key=("home_id", "window_end"),
-    latest=("publish_time", "score"),
+    latest=("publish_time", "heard"),
 )
 
 BATCHES: Final = Table(

@@ -148,6 +148,7 @@ def fuse(window: HomeWindow) -> WindowScore:
         arming_mode=window.arming_mode,
         kind=str(leading) if raised else "",
         score=fused.get(leading, 0.0),
+        heard=sum(len(voices) for voices in heard.values()),
         reasons=[_reason(voice) for voice in voices],
         evidence=[_evidence(voice) for voice in voices],
         rule_version=FUSION_RULE,
@@ -158,7 +159,7 @@ def latest(scores: Iterable[WindowScore]) -> dict[tuple[str, int], WindowScore]:
     """Window scores as sent, in any order → what stands for each (home, window end).
 
     A window is sent again when its contents change. Publish time never falls and contents only
-    grow, so the greatest (publish time, score, reasons) is the last.
+    grow, so the greatest (publish time, scores heard) is the last.
     """
     standing: dict[tuple[str, int], WindowScore] = {}
     for score in scores:
@@ -256,5 +257,5 @@ def read_evidence(evidence: str) -> ScoreDoc:
     return ScoreDoc.model_validate(json.loads(evidence))
 
 
-def _rank(score: WindowScore) -> tuple[int, float, int, list[str]]:
-    return score.publish_us, score.score, len(score.reasons), score.reasons
+def _rank(score: WindowScore) -> tuple[int, int]:
+    return score.publish_us, score.heard

@@ -1,9 +1,11 @@
 """WriteWarehouse: receipts, scores and window scores → BigQuery by load jobs, or JSON lines in a folder.
 
-Why not Beam's FILE_LOADS: it runs on streams, but as 45 transforms with 5 shuffles and 8 side inputs a
-table, and every row crosses a shuffle alone. Here a bundle's rows cross as one value a table, and one
-shuffle waits for the trigger (in the JVM; no Python state). Load jobs cost nothing, streaming inserts
-do; 1,500 jobs a table and day are allowed, so period_s / shards must be at least 58 s.
+Why not Beam's FILE_LOADS: on the portable Flink of Beam 2.62 it fails on a stream (ClassCastException of
+bytes to WindowedValue; the job restarts and loads nothing). Where it runs, it is 45 transforms with 5
+shuffles and 8 side inputs a table, and every row crosses a shuffle alone. Here a bundle's rows cross as
+one value a table, and one shuffle waits for the trigger (in the JVM; no Python state). Load jobs cost
+nothing, streaming inserts do; 1,500 jobs a table and day are allowed, so period_s / shards must be at
+least 58 s.
 
 A group of rows becomes an object first and is then loaded; object and job are named by content, so a
 bundle that is tried again loads nothing twice. After a rollback rows may be grouped anew and come
@@ -89,6 +91,7 @@ def window_row(window: WindowScore) -> Row:
         "arming_mode": window.arming_mode,
         "kind": window.kind,
         "score": window.score,
+        "heard": window.heard,
         "reasons": list(window.reasons),
         "evidence": list(window.evidence),
         "rule_version": window.rule_version,

@@ -76,6 +76,14 @@ def test_a_part_that_cannot_start_stops_everything_and_shows_its_log(settings: S
     assert nothing_left(settings)
 
 
+def test_what_ended_is_blamed_and_not_what_waits_for_it(settings: Settings) -> None:
+    store, page = small_parts(settings)
+    dying = [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit('store is full')"]
+    parts = [store._replace(command=dying, ready=lambda: True), page._replace(ready=lambda: False)]
+    with pytest.raises(supervise.SystemFailed, match=r"(?s)^Small store ended.*store is full"):
+        supervise.start(parts, settings, lambda _: None)
+
+
 def test_down_finds_what_lost_its_supervisor(settings: Settings) -> None:
     supervise.start(small_parts(settings), settings, lambda _: None)
     supervisor = supervise.supervisor_process(settings)

@@ -15,8 +15,7 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from benchmarks.recorded import Minute, RecordedFleet, owned, render, sealed_message, write_archive
-from local.simulator import devices
+from benchmarks.recorded import RecordedFleet, render, sealed_message, write_archive
 from local.simulator.scenarios import QUIET, break_in, kitchen_fire
 from pipelines.io import Io, choose_io
 from pipelines.monitor import build, model_handlers
@@ -59,12 +58,10 @@ def hour() -> tuple[bytes, list[RawMessage]]:
     fleet = RecordedFleet(SEED, START_US)
     messages = []
     for number, script in SCRIPTS.items():
-        identity = fleet.identity(number)
-        gateway_id = devices.gateway_id(number)
+        sender = fleet.sender(number)
         for index, minute in enumerate(render(SEED, number, MINUTES, START_US, script)):
-            armed = Minute(minute.minute_us, minute.body, "away" if number == 2 else minute.mode)
-            body = owned(minute.body, gateway_id)
-            messages.append(sealed_message(fleet, identity, number, 2 * index + 1, armed, body))
+            mode = "away" if number == 2 else minute.mode
+            messages.append(sealed_message(sender, 2 * index + 1, minute._replace(mode=mode)))
     messages += [_urgent(fleet, *spec, seq=2_000 + index) for index, spec in enumerate(EVENTS)]
     return fleet.ca_pem, sorted(messages, key=lambda message: (message.publish_us, message.message_id))
 
@@ -73,11 +70,12 @@ def _urgent(
     fleet: RecordedFleet, number: int, second: int, code: Code, sensor_id: str, *, seq: int
 ) -> RawMessage:
     at_us = START_US + second * 1_000_000
-    gateway = FakeGateway(devices.home_id(number), devices.gateway_id(number), *fleet.identity(number))
+    sender = fleet.sender(number)
+    gateway = FakeGateway(sender.home_id, sender.gateway_id, sender.key, sender.certificate)
     body = body_of_event(event(code, event_id=seq, sensor_id=sensor_id, occurred_us=at_us))
     arming = pb.Arming(mode=pb.ARMING_MODE_AWAY, phase=pb.ARMING_PHASE_ALARM)
     payload = gateway.envelope(
-        body, seq=seq, lane=pb.LANE_URGENT, created_us=at_us, epoch=fleet.epoch(number), arming=arming
+        body, seq=seq, lane=pb.LANE_URGENT, created_us=at_us, epoch=sender.epoch, arming=arming
     )
     return RawMessage(payload, [], f"urgent-{seq}", at_us + 50_000, "urgent")
 
@@ -147,4 +145,4 @@ def _windows(folder: Path) -> dict[tuple[str, str], Any]:
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
     """Of two sendings the later stands; of one moment's, the one that heard more (score_homes.latest)."""
-    return row["publish_time"], row["score"], len(row["reasons"]), row["reasons"]
+    return row["publish_time"], row["heard"]

@@ -40,6 +40,7 @@ def test_columns_are_pinned():
         "arming_mode:STRING",
         "kind:STRING",
         "score:FLOAT",
+        "heard:INTEGER",
         "reasons:STRING",
         "evidence:STRING",
         "rule_version:STRING",
@@ -78,7 +79,7 @@ def test_columns_are_pinned():
 
 
 def test_the_current_query_ranks_within_the_key():
-    assert "PARTITION BY home_id, window_end ORDER BY publish_time DESC, score DESC" in current_sql(
+    assert "PARTITION BY home_id, window_end ORDER BY publish_time DESC, heard DESC" in current_sql(
         "home", WINDOW_SCORES
     )
     assert "FROM `home.batches`" in current_sql("home", BATCHES)

@@ -82,6 +82,7 @@ def window(
         "arming_mode": "away",
         "kind": kind,
         "score": 0.9,
+        "heard": len(scores),
         "reasons": [f"{score.family} kitchen" for score in scores],
         "evidence": [score.model_dump_json() for score in scores],
         "rule_version": "fusion-rule-1",
