@@ -46,8 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Homes = Annotated[int, typer.Option(help="How many homes.", min=1)]
 Scenario = Annotated[str, typer.Option(help="What happens in them: demo, quiet, or one kind of alarm.")]
@@ -105,7 +105,8 @@ def down() -> None:
 
     Also those that lost their supervisor. Safe to repeat.
     """
-    _stop(_settings())
+    count = _stop(_settings())
+    console.print(f"Stopped {count} processes." if count else "Nothing was running.")
 
 
 @app.command(epilog=_EPILOG)
@@ -117,14 +118,12 @@ def status(json_path: Json = None) -> None:
     if not rows:
         console.print(supervise.failure(settings) or f"Nothing runs in {settings.run}.", markup=False)
         raise typer.Exit(Exit.FAILED)
-    table = Table("part", "state", "pid", "up", "memory", "address", "log", box=None)
+    table = Table("part", "", "state", "pid", "up", "memory", "address", box=None)
     for row in rows:
-        log = Path(row.log).relative_to(settings.run.parent)
-        memory = f"{row.rss_mb} MB"
-        table.add_row(
-            row.title, row.state.lower(), str(row.pid), f"{row.uptime_s} s", memory, row.address, str(log)
-        )
+        sizes = (f"{row.uptime_s} s", f"{row.rss_mb} MB")
+        table.add_row(row.name, row.title, row.state.lower(), str(row.pid), *sizes, row.address)
     console.print(table)
+    console.print(f"Logs: {settings.logs}/PART.log", markup=False)
 
 
 @app.command(epilog=_EPILOG)
@@ -204,7 +203,9 @@ def foreground(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not running:  # else it is another terminal's system that we were refused beside
-            _stop(settings)
+            count = _stop(settings)
+            if count:
+                console.print(f"Stopped {count} processes.")
 
 
 def _start(settings: Settings, wanted: Callable[[], list[parts.Part]]) -> dict[str, float]:
@@ -266,10 +267,11 @@ def _judge(settings: Settings, start_s: dict[str, float], json_path: Path | None
         raise typer.Exit(Exit.UNEXPECTED)
 
 
-def _stop(settings: Settings) -> None:
+def _stop(settings: Settings) -> int:
+    """Stop everything → how many processes that were."""
     with console.status("Stopping…"):
         count = supervise.stop(settings)
-    console.print(f"Stopped {count} processes." if count else "Nothing was running.")
+    return count
 
 
 def _write(path: Path | None, document: dict[str, Any]) -> None:

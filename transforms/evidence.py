@@ -137,7 +137,7 @@ def evidence_of_window(window: WindowScore, recorded_us: int) -> Raised | None:
     It happened when the newest reading that speaks for it ended: the same sound stays in five
     windows, and must not look new when an operator has closed the episode meanwhile. A burglary
     needs an armed home: fusion weighs each reading by the mode it was made in, and a home whose
-    newest minute is disarmed has its user back.
+    newest minute is disarmed has its user back. For the same reason those five are one evidence.
     """
     if window.kind == "" or (window.kind == AlarmKind.BURGLARY and window.arming_mode not in ARMED):
         return None
@@ -146,7 +146,7 @@ def evidence_of_window(window: WindowScore, recorded_us: int) -> Raised | None:
     newest_us = max((score.minute_us + MINUTE_US for score in scores), default=window.window_end_us)
     occurred_us = min(newest_us, window.window_end_us)
     evidence = Evidence(
-        evidence_id=_digest(window.home_id, "window", window.kind, str(window.window_end_us)),
+        evidence_id=_digest(window.home_id, "window", window.kind, str(occurred_us)),
         home_id=window.home_id,
         gateway_id=window.gateway_id,
         source="fusion",

@@ -154,6 +154,15 @@ def test_replayed_batches_do_not_fake_life():
     assert len(statuses) == 1
 
 
+def test_a_replayed_batch_does_not_make_the_minutes_of_now_late():
+    steps = [[summary(1, 0), *minute_of_scores(0)], [summary(1, 0, publish_us=publish_us(40))]]
+
+    seen = stream([*steps, minute_of_scores(1)])
+
+    assert seen.late == []
+    assert 6 in ends(seen.windows)
+
+
 def test_the_path_prover_is_nobodys_home():
     seen = stream([[summary(1, 0, home="synthetic", synthetic=True)]])
 
