@@ -1,3 +1,5 @@
+// From Apache Beam 2.62.0 (org.apache.beam:beam-sdks-java-core), licensed under the Apache License,
+// Version 2.0. Changed: servers bind to the loopback address instead of to every address.
 /*
  * Licensed to the Apache Software Foundation (ASF) under one
  * or more contributor license agreements.  See the NOTICE file
