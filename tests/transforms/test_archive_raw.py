@@ -1,0 +1,44 @@
+"""Everything that arrives is archived as it arrived, before anybody looks whether it is good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fastavro
+import numpy as np
+
+from schemas.readings import MINUTE_US
+from tests.fakes import NOW_US, Fleet, body_of_minute
+from tests.transforms.runs import run_batch
+from transforms.archive_raw import ArchiveRaw, archive_row
+from transforms.elements import RawMessage
+from transforms.read_archive import raw_message
+
+GATEWAY = Fleet(1).gateway(1)
+BATCH = GATEWAY.envelope(body_of_minute(NOW_US - MINUTE_US, np.random.default_rng(1)), seq=7)
+GOOD = RawMessage(BATCH, ["home_id=home-0001", "note=a=b"], "1", NOW_US + 123_457, "minutes")
+BAD = RawMessage(b"\x00random", [], "2", NOW_US + 3_600_000_000, "minutes")
+
+
+def test_good_and_bad_messages_come_back_byte_for_byte_by_arrival_hour(tmp_path: Path) -> None:
+    receipts = run_batch([GOOD, BAD], lambda messages: {"receipts": messages | ArchiveRaw(str(tmp_path))})
+    files = sorted(tmp_path.glob("hour=*/*.avro"))
+    assert [file.parent.name for file in files] == ["hour=2026-03-01T12", "hour=2026-03-01T13"]
+    back = [raw_message(row) for file in files for row in fastavro.reader(file.open("rb"))]
+    assert back == [GOOD, BAD]
+    assert {(r.gateway_id, r.seq, r.message_id) for r in receipts["receipts"]} == {
+        ("gw-0001", 7, "1"),
+        ("", 0, "2"),
+    }
+    assert {r.object_name for r in receipts["receipts"]} == {str(file) for file in files}
+
+
+def test_an_unreadable_header_leaves_its_columns_empty() -> None:
+    row = archive_row(BAD)
+    assert (row["gateway_id"], row["home_id"], row["epoch"], row["seq"]) == ("", "", "", 0)
+    assert row["envelope"] == BAD.payload
+
+
+def test_a_half_written_object_is_never_seen(tmp_path: Path) -> None:
+    run_batch([GOOD], lambda messages: {"receipts": messages | ArchiveRaw(str(tmp_path))})
+    assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".avro"}
