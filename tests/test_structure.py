@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +80,10 @@ def _keyword(name: str) -> str:
     tree = ast.parse((ROOT / "setup.py").read_text())
     call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.keywords)
     return ast.unparse(next(keyword.value for keyword in call.keywords if keyword.arg == name))
+
+
+def test_a_gateway_installs_neither_beam_nor_tensorflow() -> None:
+    wanted = importlib.metadata.requires("hearthwatch") or []
+    edge = [line for line in wanted if "extra ==" not in line or re.search(r"extra == .edge", line)]
+    assert any(line.startswith("paho-mqtt") for line in edge)
+    assert not [line for line in edge if re.match(r"apache-beam|tensorflow|tfx", line)]
