@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import fastavro
 import numpy as np
 
-from local import supervise
+from local import supervisord
 from local.config import Settings
 from local.simulator.enrol import PROVER_GATEWAY, PROVER_HOME, firestore_client
 from local.simulator.truth import CLOUD_S, SENT_FILE, TRUTH_FILE
@@ -186,7 +186,7 @@ def wait_for_end(settings: Settings, check: Callable[[], object], say: Callable[
         if due and time.time_ns() // 1000 > max(due):
             break
         time.sleep(_POLL_S)
-    supervise.rpc(settings).stopProcess("homes", True)
+    supervisord.rpc(settings).stopProcess("homes", True)
 
 
 def judge(settings: Settings, start_s: dict[str, float]) -> Report:

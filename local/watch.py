@@ -23,7 +23,7 @@ class Verdict:
     """Remembers how often each part ended, and says when it is enough.
 
     Args:
-        parts: By name: `restartable`, `finishes` (local.supervise.describe).
+        parts: By name: `restartable`, `finishes` (local.supervisord.describe).
     """
 
     def __init__(self, parts: dict[str, Any]) -> None:

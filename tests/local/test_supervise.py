@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import supervise
+from local import supervise, supervisord
 from local.config import HOST
 from tests.local.small_system import small_parts, small_settings
 
@@ -29,20 +29,20 @@ def test_commands_with_spaces_and_percent_signs_reach_the_supervisor_unchanged(t
     settings = small_settings(tmp_path)
     command = ["run", "100 %", "%(name)s", "it's"]
     written = configparser.RawConfigParser()
-    written.read(supervise.write_config(small_parts(settings, command=command), settings))
+    written.read(supervisord.write_config(small_parts(settings, command=command), settings))
     assert shlex.split(written["program:store"]["command"].replace("%%", "%")) == command
 
 
 def test_parts_stop_in_reverse_order_of_their_start(tmp_path: Path) -> None:
     settings = small_settings(tmp_path)
     written = configparser.RawConfigParser()
-    written.read(supervise.write_config(small_parts(settings), settings))
+    written.read(supervisord.write_config(small_parts(settings), settings))
     assert int(written["program:store"]["priority"]) < int(written["program:page"]["priority"])
 
 
 def test_a_run_folder_with_a_long_path_keeps_its_socket_elsewhere(tmp_path: Path) -> None:
     settings = small_settings(tmp_path / ("long" * 30))
-    assert len(str(supervise.socket_path(settings))) < 108
+    assert len(str(supervisord.socket_path(settings))) < 108
 
 
 def test_nothing_runs_in_an_empty_folder(tmp_path: Path) -> None:
