@@ -53,7 +53,7 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
     )
     _ = decoded.rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
 
-    # Urgent: events go straight to their episode. Nothing above or below can hold them.
+    # Urgent: events go straight to their episode, by no model, window or keyed state.
     evidence = {"events": decoded.events}
     scores = windows = None
 

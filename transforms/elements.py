@@ -56,7 +56,6 @@ class AcceptedReading(NamedTuple):
         batch_id: Identity of its batch.
         reading: Serialized hearthwatch.v1.Reading.
         arming_mode: Of the batch's arming snapshot: "disarmed", "stay", "away" or "".
-        live: False for replayed or overtaken data: it refines history, never status.
     """
 
     home_id: str

@@ -39,6 +39,6 @@ def test_an_unreadable_header_leaves_its_columns_empty() -> None:
     assert row["envelope"] == BAD.payload
 
 
-def test_a_half_written_object_is_never_seen(tmp_path: Path) -> None:
+def test_no_partial_file_is_left_beside_the_objects(tmp_path: Path) -> None:
     run_batch([GOOD], lambda messages: {"receipts": messages | ArchiveRaw(str(tmp_path))})
     assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".avro"}
