@@ -8,6 +8,9 @@ Collections:
     evidence/{evidence_id}                   which episode took it: a repeated delivery changes nothing
     homes/{home_id}                          status, written when a person would see a change
     directory/{home_id}                      names, address, phones: personal data, apart
+    safe_words/{home_id}                     salted hash of the word that cancels an alarm
+    on_test/{home_id}                        until when somebody tests there
+    labels/{alarm_id}                        what a closed episode was, for training
     operations/{name}                        "path": the last proven path of each lane
 
 Who writes what: the pipeline creates an episode and later writes only `PIPELINE_FIELDS` of it by
@@ -16,6 +19,7 @@ mask; the console alone writes `CONSOLE_FIELDS`; the notifier will own `NOTIFIER
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -32,8 +36,12 @@ HISTORY: Final = "history"
 OPEN: Final = "open"
 HOMES: Final = "homes"
 DIRECTORY: Final = "directory"
+SAFE_WORDS: Final = "safe_words"
+ON_TEST: Final = "on_test"
+LABELS: Final = "labels"
 OPERATIONS: Final = "operations"
 PATH_DOCUMENT: Final = "path"
+CASE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 
 
 class AlarmState(StrEnum):
@@ -51,7 +59,7 @@ TRANSITIONS: Final[dict[AlarmState, frozenset[AlarmState]]] = {
     AlarmState.CLAIMED: frozenset({AlarmState.NEW, AlarmState.DISPATCHED, AlarmState.CLOSED}),
     AlarmState.DISPATCHED: frozenset({AlarmState.ON_SCENE, AlarmState.CLOSED}),
     AlarmState.ON_SCENE: frozenset({AlarmState.CLOSED}),
-    AlarmState.CLOSED: frozenset(),
+    AlarmState.CLOSED: frozenset({AlarmState.NEW}),  # reopened, with a reason and for a while
 }
 
 
@@ -65,6 +73,25 @@ class CloseOutCode(StrEnum):
     FALSE_SENSOR = "false_sensor"
     TEST = "test"
     UNKNOWN = "unknown"
+
+
+class Service(StrEnum):
+    """Whom a dispatcher can send."""
+
+    FIRE_BRIGADE = "fire_brigade"
+    POLICE = "police"
+    AMBULANCE = "ambulance"
+    GUARD = "guard"
+    KEY_HOLDER = "key_holder"
+
+
+class CallOutcome(StrEnum):
+    """How a call to a contact ended."""
+
+    REACHED = "reached"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    WRONG_NUMBER = "wrong_number"
 
 
 class _Document(BaseModel):
@@ -157,6 +184,15 @@ class Claim(BaseModel):
     expires_us: int
 
 
+class Call(BaseModel):
+    """One call to a contact: its place in the directory's order (from 0), never its name."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    contact: int
+    outcome: CallOutcome
+    at_us: int
+
+
 class Alarm(_Document):
     """An episode. Times in µs since 1970 UTC, by the pipeline's or console's clock.
 
@@ -165,6 +201,10 @@ class Alarm(_Document):
         avs_level: ANSI/TMA-AVS-01, 0 to 4; `avs_reasons` says why, `avs_rule` which rule version.
         evidence_count: Counted from the sub-collection, never incremented.
         restored_us: When the condition ended, None while it lasts.
+        actioned_us, acted_us: When something was first and last done about it.
+        returned_us: When it last came back to the queue: given back, lease run out, or reopened.
+        escalation: 0 nobody called, 1 a second dispatcher, 2 the supervisor; 0 again once handled.
+        services: Who was sent (`Service`). steps_done: ticked steps of the procedure, from 0.
     """
 
     alarm_id: str
@@ -194,9 +234,21 @@ class Alarm(_Document):
     presented_us: int | None = None
     acknowledged_us: int | None = None
     actioned_us: int | None = None
+    acted_us: int | None = None
     closed_us: int | None = None
     close_out: CloseOutCode | None = None
     close_note: str = ""
+    returned_us: int | None = None
+    escalation: int = 0
+    escalated_us: int | None = None
+    dispatched_us: int | None = None
+    on_scene_us: int | None = None
+    services: list[Service] = Field(default_factory=list)
+    calls: list[Call] = Field(default_factory=list)
+    steps_done: list[int] = Field(default_factory=list)
+    safe_word_failures: int = 0
+    safe_word_us: int | None = None
+    reopened_us: int | None = None
 
 
 PIPELINE_FIELDS: Final = frozenset(
@@ -226,9 +278,21 @@ CONSOLE_FIELDS: Final = frozenset(
         "presented_us",
         "acknowledged_us",
         "actioned_us",
+        "acted_us",
         "closed_us",
         "close_out",
         "close_note",
+        "returned_us",
+        "escalation",
+        "escalated_us",
+        "dispatched_us",
+        "on_scene_us",
+        "services",
+        "calls",
+        "steps_done",
+        "safe_word_failures",
+        "safe_word_us",
+        "reopened_us",
     }
 )
 NOTIFIER_FIELDS: Final = frozenset({"push"})
@@ -264,6 +328,42 @@ class DirectoryEntry(_Document):
     region: str = ""
     phones: list[str] = Field(default_factory=list)
     contacts: list[str] = Field(default_factory=list)
+    procedure: list[str] = Field(default_factory=list)
+
+
+class SafeWord(_Document):
+    """safe_words/{home_id}: scrypt of the normalised word, hex. Never logged, never sent to a browser."""
+
+    home_id: str
+    salt: str
+    digest: str
+
+
+class OnTest(_Document):
+    """on_test/{home_id}: somebody tests there until `until_us`; then it is over by itself."""
+
+    home_id: str
+    until_us: int
+    since_us: int
+    by: str
+    reason: str
+
+
+class Label(_Document):
+    """labels/{alarm_id}: what a dispatcher found an episode to be.
+
+    Attributes:
+        code: Contact ID. from_us, to_us: What the evidence spans, gateway or arrival clock.
+    """
+
+    alarm_id: str
+    home_id: str
+    kind: AlarmKind
+    code: int
+    close_out: CloseOutCode
+    from_us: int
+    to_us: int
+    closed_us: int
 
 
 class LaneProof(BaseModel):
@@ -282,6 +382,19 @@ def alarm_id(home_id: str, kind: AlarmKind, evidence_id: str) -> str:
     """
     digest = hashlib.sha256(f"{home_id}|{kind}|{evidence_id}".encode()).hexdigest()
     return f"{kind}-{digest[:20]}"
+
+
+def case_number(alarm_id: str, opened_us: int) -> str:
+    """What people say on the phone: day (UTC) and seven letters and digits that cannot be misheard.
+
+    Derived, not counted: a counter would be one document that every alarm has to write.
+
+    >>> case_number("fire-0123", 1_790_000_000_000_000)
+    '260921-RVKGNS7'
+    """
+    day = dt.datetime.fromtimestamp(opened_us / 1_000_000, dt.UTC).strftime("%y%m%d")
+    number = int.from_bytes(hashlib.sha256(alarm_id.encode()).digest()[:5])
+    return day + "-" + "".join(CASE_LETTERS[number >> shift & 31] for shift in range(30, -1, -5))
 
 
 def open_id(home_id: str, kind: AlarmKind) -> str:

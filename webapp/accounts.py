@@ -26,9 +26,11 @@ class Account(NamedTuple):
 
 
 class Accounts(Protocol):
-    """Checks an ID token that the browser got from Firebase."""
+    """Checks an ID token that the browser got from Firebase, and later whether the account still stands."""
 
     def verify(self, id_token: str, now_us: int) -> Account: ...
+
+    def role_now(self, user: str, since_us: int) -> str: ...
 
 
 class _EmulatorCredential(credentials.Base):
@@ -76,6 +78,26 @@ class FirebaseAccounts:
         except (FirebaseError, auth.CertificateFetchError) as error:
             raise Unreachable(f"Firebase Auth: {type(error).__name__}") from error
         return account_of(claims, now_us)
+
+    def role_now(self, user: str, since_us: int) -> str:
+        """The account's role as it is now, for a session that began at `since_us`.
+
+        Raises:
+            SignInRefused: Disabled, deleted, signed out everywhere since, or without a role.
+            Unreachable: Firebase Auth does not answer.
+        """
+        try:
+            record = auth.get_user(user, app=self._app)
+        except (ValueError, auth.UserNotFoundError) as error:
+            raise SignInRefused("This account is no longer known.") from error
+        except FirebaseError as error:
+            raise Unreachable(f"Firebase Auth: {type(error).__name__}") from error
+        if record.disabled or record.tokens_valid_after_timestamp * 1000 > since_us:
+            raise SignInRefused("This account was signed out. Please sign in again.")
+        role = (record.custom_claims or {}).get("role")
+        if role not in ROLES:
+            raise SignInRefused("This account has no access to the dispatcher's console any more.")
+        return str(role)
 
 
 def account_of(claims: dict[str, Any], now_us: int) -> Account:

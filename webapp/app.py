@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import google.auth.credentials
 from flask import Flask, jsonify
@@ -15,18 +15,21 @@ from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
+from webapp import actions, console, permissions, stream
 from webapp import auth as auth_blueprint
-from webapp import console, stream
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
-from webapp.errors import NotFound, Refused, SignInRefused, Unreachable
+from webapp.errors import Forbidden, NotFound, Refused, SignInRefused, Unreachable
 from webapp.live import LiveQueue
+from webapp.permissions import Standing
 from webapp.repository import AlarmRepository
 from webapp.security import Guard
 from webapp.sessions import FirestoreSessions, Sessions
+from webapp.sweep import Sweeper
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024
+_STATUS: Final = {Refused: 409, BadInput: 400, NotFound: 404, SignInRefused: 401, Forbidden: 403}
 
 
 def create_app(
@@ -38,32 +41,35 @@ def create_app(
     sessions: Sessions | None = None,
     live: LiveQueue | None = None,
 ) -> Flask:
-    """Settings and, for tests, stand-ins → the app. The live queue runs when this returns.
+    """Settings and, for tests, stand-ins → the app. The live queue and the sweeper run when this returns.
 
     Args:
         clock: µs since 1970 UTC.
         alarms, auth, sessions, live: By default Firestore, Firebase Auth, Firestore and a queue that
-            listens to `alarms`. A `live` that is given is not started here.
+            listens to `alarms`. With a `live` that is given nothing is started here.
     """
     clock = clock or now_us
     if alarms is None or sessions is None:
         client = firestore_client(config.project_id)
-        alarms = alarms or AlarmRepository(client, config.lease_s)
+        alarms = alarms or AlarmRepository(client)
         sessions = sessions or FirestoreSessions(client)
     if live is None:
         live = LiveQueue(alarms, clock, boot=secrets.token_hex(4))
         live.start()
+        Sweeper(alarms, live.open_alarms, clock).start()
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions |= {"web_config": config, "alarms": alarms, "clock": clock, "live": live}
     app.extensions["accounts"] = auth or FirebaseAccounts(config.project_id)
     Guard(app, config, sessions, clock)
+    standing = Standing(app.extensions["accounts"], clock, config.revocation_grace_s)
+    permissions.register(app, standing)
     _register(app, live)
     return app
 
 
 def _register(app: Flask, live: LiveQueue) -> None:
-    for module in (auth_blueprint, console, stream):
+    for module in (auth_blueprint, console, actions, stream):
         app.register_blueprint(module.blueprint)
 
     @app.get("/health")
@@ -71,7 +77,7 @@ def _register(app: Flask, live: LiveQueue) -> None:
         """For the supervisor: up, and whether the queue is live."""
         return jsonify(up=True, live=live.live)
 
-    for kind, status in ((Refused, 409), (BadInput, 400), (NotFound, 404), (SignInRefused, 401)):
+    for kind, status in _STATUS.items():
         app.register_error_handler(kind, _answer(status))
     app.register_error_handler(HTTPException, lambda e: (jsonify(error=e.description), e.code))
 

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, g, jsonify, redirect, render_template, request, url_for
 
 from schemas.errors import BadInput
+from webapp.permissions import Power, needs
 from webapp.security import guard
 
 blueprint = Blueprint("auth", __name__)
@@ -36,6 +37,7 @@ def sign_in() -> Any:
 
 
 @blueprint.post("/session/end")
+@needs(Power.SESSION, fresh=False)
 def sign_out() -> Any:
     """End the session on the server and take the cookie's meaning away."""
     guard().end()
@@ -43,6 +45,7 @@ def sign_out() -> Any:
 
 
 @blueprint.get("/session/state")
+@needs(Power.SESSION)
 def state() -> Any:
     """An open page asks once a minute, which keeps its session; 401 when it is over."""
     return jsonify(name=g.session.name)

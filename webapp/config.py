@@ -36,6 +36,11 @@ class WebConfig(BaseSettings):
     )
     session_absolute_s: int = Field(default=12 * 3600, ge=300, description="A session ends after one shift.")
     lease_s: int = Field(default=90, ge=10, description="A claim lapses when its page is silent so long.")
+    revocation_grace_s: int = Field(
+        default=600,
+        ge=0,
+        description="While Firebase Auth is silent, an account checked so recently may act.",
+    )
     path_limit_s: int = Field(default=150, ge=10, description="A path not proven for so long is a trouble.")
 
     @model_validator(mode="after")

@@ -102,6 +102,17 @@ class LiveQueue:
         """Whether what browsers see is known to be true."""
         return self._live
 
+    def open_alarms(self) -> list[Alarm]:
+        """All open alarms: as the listener knows them, or asked anew while it is not to be trusted.
+
+        Raises:
+            Unreachable: Neither.
+        """
+        with self._changed:
+            if self._live:
+                return list(self._alarms.values())
+        return self._source.open_alarms()
+
     def _cursor(self, last_id: str) -> int | None:
         boot, _, version = last_id.rpartition("-")
         known = boot == self._boot and version.isdecimal()

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, RetryError
+from google.api_core.exceptions import FailedPrecondition
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from pydantic import BaseModel, ValidationError
 
 from schemas import alarms as docs
-from schemas.alarms import Alarm, DirectoryEntry, Evidence, LaneProof
+from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, SafeWord
+from schemas.audit import AuditAnchor
 from schemas.events import AlarmKind, Category
-from webapp import lifecycle
-from webapp.errors import NotFound, Unreachable
-from webapp.lifecycle import Actor, Step
+from webapp import audit, handling
+from webapp.audit_store import AuditStore
+from webapp.errors import NotFound
+from webapp.lifecycle import Actor, Rule, Step
+from webapp.reaching import READ_TIMEOUT_S, reaching
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
-READ_TIMEOUT_S: Final = 3.0
 MAX_EVIDENCE: Final = 60  # newest first; a longer episode says so by its count
 MAX_HISTORY: Final = 100
 STAMP_ATTEMPTS: Final = 3
@@ -55,16 +57,16 @@ class Watch(Protocol):
 class AlarmRepository:
     """The console's view of Firestore. Every method raises `Unreachable` if it does not answer."""
 
-    def __init__(self, client: firestore.Client, lease_s: int = 90) -> None:
+    def __init__(self, client: firestore.Client) -> None:
         self._client = client
         self._alarms = client.collection(docs.ALARMS)
-        self._lease_s = lease_s
+        self._audit = AuditStore(client)
 
     # -- reading -----------------------------------------------------------------------------
 
     def open_alarms(self) -> list[Alarm]:
         """All that are not closed, in no order."""
-        with _reaching():
+        with reaching():
             found = list(self._open_query().stream(timeout=READ_TIMEOUT_S, retry=None))
         return [read_alarm(snapshot.id, snapshot.to_dict() or {}) for snapshot in found]
 
@@ -77,7 +79,7 @@ class AlarmRepository:
         Raises:
             NotFound: No such alarm.
         """
-        with _reaching():
+        with reaching():
             snapshot = self._reference(alarm_id).get(timeout=READ_TIMEOUT_S, retry=None)
         if not snapshot.exists:
             raise NotFound(f"no alarm {alarm_id[:80]!r}")
@@ -91,14 +93,14 @@ class AlarmRepository:
             .order_by("recorded_us", direction=firestore.Query.DESCENDING)
             .limit(MAX_EVIDENCE)
         )
-        with _reaching():
+        with reaching():
             found = [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
         return [one for one in (readable(Evidence, document) for document in found) if one]
 
     def history(self, alarm_id: str) -> list[dict[str, Any]]:
         """What the console did with it, oldest first."""
         query = self._reference(alarm_id).collection(docs.HISTORY).order_by("at_us").limit(MAX_HISTORY)
-        with _reaching():
+        with reaching():
             return [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
 
     def directory(self, home_ids: Iterable[str]) -> dict[str, DirectoryEntry]:
@@ -108,7 +110,7 @@ class AlarmRepository:
         ]
         if not references:
             return {}
-        with _reaching():
+        with reaching():
             found = list(self._client.get_all(references, timeout=READ_TIMEOUT_S, retry=None))
         entries = {s.id: readable(DirectoryEntry, s.to_dict()) for s in found if s.exists}
         return {home: entry for home, entry in entries.items() if entry}
@@ -116,30 +118,21 @@ class AlarmRepository:
     def path_proofs(self) -> dict[str, LaneProof]:
         """Lane → when it was last proven end to end; empty if never."""
         reference = self._client.collection(docs.OPERATIONS).document(docs.PATH_DOCUMENT)
-        with _reaching():
+        with reaching():
             snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         lanes = {
             k: readable(LaneProof, v) for k, v in (snapshot.to_dict() or {}).items() if isinstance(v, dict)
         }
         return {lane: proof for lane, proof in lanes.items() if proof}
 
+    def safe_word(self, home_id: str) -> SafeWord | None:
+        """The hash of the home's safe word; None if it has none."""
+        with reaching():
+            reference = self._client.collection(docs.SAFE_WORDS).document(home_id)
+            found = reference.get(timeout=READ_TIMEOUT_S, retry=None)
+        return readable(SafeWord, found.to_dict()) if found.exists else None
+
     # -- writing -----------------------------------------------------------------------------
-
-    def claim(self, alarm_id: str, actor: Actor, now_us: int) -> Alarm:
-        """See `lifecycle.claim`. Of two at once one wins, the other is refused with the winner's name."""
-        return self._apply(alarm_id, lambda a: lifecycle.claim(a, actor, now_us, self._lease_s))
-
-    def renew(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
-        """See `lifecycle.renew`."""
-        return self._apply(alarm_id, lambda a: lifecycle.renew(a, actor, fence, now_us, self._lease_s))
-
-    def release(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
-        """See `lifecycle.release`."""
-        return self._apply(alarm_id, lambda a: lifecycle.release(a, actor, fence, now_us))
-
-    def close(self, alarm_id: str, actor: Actor, fence: int, code: str, note: str, now_us: int) -> Alarm:
-        """See `lifecycle.close`. Frees the home's slot for its kind in the same transaction."""
-        return self._apply(alarm_id, lambda a: lifecycle.close(a, actor, fence, code, note, now_us))
 
     def presented(self, alarm_ids: Iterable[str], now_us: int) -> None:
         """Stamp alarms that a dispatcher's screen showed for the first time; ids unknown are ignored."""
@@ -150,7 +143,7 @@ class AlarmRepository:
         # Optimistic instead of a transaction: every browser stamps at once, and only the first counts.
         reference = self._reference(alarm_id)
         for _ in range(STAMP_ATTEMPTS):
-            with _reaching():
+            with reaching():
                 snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
                 if not snapshot.exists or (snapshot.to_dict() or {}).get("presented_us") is not None:
                     return
@@ -159,7 +152,15 @@ class AlarmRepository:
                     reference.update({"presented_us": now_us}, unchanged, retry=None, timeout=READ_TIMEOUT_S)
                     return
 
-    def _apply(self, alarm_id: str, rule: Callable[[Alarm], Step]) -> Alarm:
+    def apply(self, alarm_id: str, actor: Actor, rule: Rule) -> Alarm:
+        """What a rule makes of the alarm, in one transaction with its history and the audit trail.
+
+        Of two at once one wins, and the other's rule sees what the first has written. Closing frees the
+        home's slot for its kind and writes the label; reopening takes both back.
+
+        Raises:
+            NotFound, Refused, BadInput: Nothing was written.
+        """
         self.alarm(alarm_id)  # fails within seconds where a transaction would retry for a minute
         reference = self._reference(alarm_id)
 
@@ -170,22 +171,50 @@ class AlarmRepository:
                 raise NotFound(f"no alarm {alarm_id[:80]!r}")
             alarm = read_alarm(alarm_id, snapshot.to_dict() or {})
             step = rule(alarm)
-            slot = self._client.collection(docs.OPEN).document(docs.open_id(alarm.home_id, alarm.kind))
-            closing = step.changes.get("state") == docs.AlarmState.CLOSED
-            held = slot.get(transaction=transaction) if closing else None
-            transaction.update(reference, step.changes)
-            if step.entry["action"] != "renewed":
-                name = f"{step.entry['at_us']:016d}-{step.entry['action']}"
-                transaction.create(reference.collection(docs.HISTORY).document(name), step.entry)
-            # A newer episode may already own the slot: then it is not ours to free.
-            if held is not None and (held.to_dict() or {"alarm_id": alarm_id})["alarm_id"] == alarm_id:
-                freed = {"alarm_id": alarm_id, "state": "closed", "closed_us": step.changes["closed_us"]}
-                transaction.set(slot, freed, merge=True)
-            return Alarm.model_validate({**alarm.model_dump(), **step.changes})
+            if step is None:
+                return alarm
+            after = Alarm.model_validate({**alarm.model_dump(), **step.changes})
+            if step.is_heartbeat:
+                transaction.update(reference, step.changes)
+                return after
+            record = audit.of_step(alarm, actor, step)
+            head = self._audit.read_head(record.chain, transaction)  # reads come before writes
+            self._write_slot_and_label(alarm, after, step, transaction)
+            if step.changes:
+                transaction.update(reference, step.changes)
+            entry = self._audit.append(head, record, transaction)
+            transaction.create(reference.collection(docs.HISTORY).document(f"{entry.seq:08d}"), step.entry)
+            return after
 
-        with _reaching():
+        with reaching():
             alarm: Alarm = run(self._client.transaction())
         return alarm
+
+    def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:
+        """Record that something was asked for and refused."""
+        self._audit.add(audit.of_denial(actor, action, target, reason, now_us))
+
+    def anchor(self, at_us: int) -> AuditAnchor | None:
+        """See `AuditStore.anchor`."""
+        return self._audit.anchor(at_us)
+
+    def _write_slot_and_label(
+        self, alarm: Alarm, after: Alarm, step: Step, transaction: firestore.Transaction
+    ) -> None:
+        if (alarm.state is AlarmState.CLOSED) == (after.state is AlarmState.CLOSED):
+            return
+        slot = self._client.collection(docs.OPEN).document(docs.open_id(alarm.home_id, alarm.kind))
+        merged = handling.slot_after(alarm, step, slot.get(transaction=transaction).to_dict())
+        if merged is not None:
+            transaction.set(slot, merged, merge=True)
+        label, reference = (
+            handling.label_of(after),
+            self._client.collection(docs.LABELS).document(alarm.alarm_id),
+        )
+        if label:
+            transaction.set(reference, label.document())
+        else:
+            transaction.delete(reference)
 
     def _reference(self, alarm_id: str) -> firestore.DocumentReference:
         if not alarm_id or len(alarm_id) > 128 or "/" in alarm_id or alarm_id.startswith("."):
@@ -194,7 +223,7 @@ class AlarmRepository:
 
     def _open_query(self) -> firestore.Query:
         # "not closed" rather than a list of states: a state that a newer version adds stays visible.
-        return self._alarms.where(filter=FieldFilter("state", "!=", docs.AlarmState.CLOSED.value))
+        return self._alarms.where(filter=FieldFilter("state", "!=", AlarmState.CLOSED.value))
 
 
 class _FirestoreWatch:
@@ -256,11 +285,3 @@ def readable(model: type[M], document: Any) -> M | None:
         fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
         log.warning("unreadable %s: %s", model.__name__, fields)
         return None
-
-
-@contextlib.contextmanager
-def _reaching() -> Iterator[None]:
-    try:
-        yield
-    except (GoogleAPICallError, RetryError) as error:
-        raise Unreachable(f"Firestore: {type(error).__name__}") from error

@@ -117,4 +117,4 @@ def guard() -> Guard:
 
 def actor() -> Actor:
     """Who makes this request."""
-    return Actor(g.session.user, g.session.name)
+    return Actor(g.session.user, g.session.name, g.session.role)

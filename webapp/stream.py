@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, g, request
 
 from webapp.errors import Unreachable
 from webapp.live import LiveQueue, Message
+from webapp.permissions import Power, needs
 from webapp.security import Guard, guard
 
 blueprint = Blueprint("stream", __name__)
@@ -18,6 +19,7 @@ SESSION_CHECK_S: Final = 20.0
 
 
 @blueprint.get("/stream")
+@needs(Power.WATCH, fresh=False)
 def stream() -> Any:
     """Everything after the given event, or a snapshot if that is not known here.
 

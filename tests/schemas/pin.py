@@ -13,7 +13,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from schemas import alarms, archive, envelope, events
+from schemas import alarms, archive, audit, envelope, events
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.identity import issue_certificate, issue_fleet_ca
 
@@ -25,7 +25,11 @@ _MINUTE: Final = 1_790_000_040_000_000
 
 def contracts() -> dict[str, Any]:
     """Name → contract as JSON-able data."""
-    documents = (alarms.Alarm, alarms.Evidence, alarms.HomeStatus, alarms.DirectoryEntry, alarms.LaneProof)
+    documents = (
+        *(alarms.Alarm, alarms.Evidence, alarms.HomeStatus, alarms.DirectoryEntry, alarms.LaneProof),
+        *(alarms.SafeWord, alarms.OnTest, alarms.Label),
+        *(audit.AuditEntry, audit.AuditHead, audit.AuditAnchor),
+    )
     return {
         "protobuf": {
             **{name: _fields(message) for name, message in pb.DESCRIPTOR.message_types_by_name.items()},

@@ -6,11 +6,22 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, open_id
-from webapp import lifecycle
+from schemas.alarms import (
+    Alarm,
+    AlarmState,
+    DirectoryEntry,
+    Evidence,
+    Label,
+    LaneProof,
+    SafeWord,
+    open_id,
+)
+from schemas.audit import AuditAnchor, AuditEntry, AuditHead
+from webapp import audit, handling
 from webapp.accounts import Account
+from webapp.audit import Record, Trail
 from webapp.errors import NotFound, SignInRefused, Unreachable
-from webapp.lifecycle import Actor, Step
+from webapp.lifecycle import Actor, Rule
 from webapp.repository import Change, read_alarm
 from webapp.sessions import Session
 
@@ -41,7 +52,7 @@ class MemoryWatch:
 class MemoryAlarms:
     """Alarms in a dict. `down` makes every call fail; `deaf` silences the listeners."""
 
-    def __init__(self, lease_s: int = 90) -> None:
+    def __init__(self) -> None:
         self.alarms: dict[str, dict[str, Any]] = {}
         self.pieces: dict[str, list[Evidence]] = {}
         self.entries: dict[str, list[dict[str, Any]]] = {}
@@ -50,7 +61,11 @@ class MemoryAlarms:
         self.path: dict[str, LaneProof] = {}
         self.down = self.deaf = False
         self.watches = 0
-        self._lease_s = lease_s
+        self.safe_words: dict[str, SafeWord] = {}
+        self.labels: dict[str, Label] = {}
+        self.audit: list[AuditEntry] = []
+        self.heads: dict[str, AuditHead] = {}
+        self.anchors: list[AuditAnchor] = []
         self._lock = threading.RLock()
         self._listeners: list[tuple[MemoryWatch, Callable[[Change], None]]] = []
 
@@ -110,18 +125,6 @@ class MemoryAlarms:
         self._reach()
         return dict(self.path)
 
-    def claim(self, alarm_id: str, actor: Actor, now_us: int) -> Alarm:
-        return self._apply(alarm_id, lambda a: lifecycle.claim(a, actor, now_us, self._lease_s))
-
-    def renew(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
-        return self._apply(alarm_id, lambda a: lifecycle.renew(a, actor, fence, now_us, self._lease_s))
-
-    def release(self, alarm_id: str, actor: Actor, fence: int, now_us: int) -> Alarm:
-        return self._apply(alarm_id, lambda a: lifecycle.release(a, actor, fence, now_us))
-
-    def close(self, alarm_id: str, actor: Actor, fence: int, code: str, note: str, now_us: int) -> Alarm:
-        return self._apply(alarm_id, lambda a: lifecycle.close(a, actor, fence, code, note, now_us))
-
     def presented(self, alarm_ids: Iterable[str], now_us: int) -> None:
         self._reach()
         for alarm_id in set(alarm_ids) & self.alarms.keys():
@@ -129,18 +132,51 @@ class MemoryAlarms:
                 self.alarms[alarm_id]["presented_us"] = now_us
                 self._tell(alarm_id)
 
-    def _apply(self, alarm_id: str, rule: Callable[[Alarm], Step]) -> Alarm:
+    def safe_word(self, home_id: str) -> SafeWord | None:
+        self._reach()
+        return self.safe_words.get(home_id)
+
+    def apply(self, alarm_id: str, actor: Actor, rule: Rule) -> Alarm:
         with self._lock:
             alarm = self.alarm(alarm_id)
             step = rule(alarm)
+            if step is None:
+                return alarm
+            key = open_id(alarm.home_id, alarm.kind)
+            slot = handling.slot_after(alarm, step, self.slots.get(key))
+            if slot:
+                self.slots[key] = self.slots.get(key, {}) | slot
             self.alarms[alarm_id] |= step.changes
-            if step.entry["action"] != "renewed":
+            if not step.is_heartbeat:
                 self.entries.setdefault(alarm_id, []).append(step.entry)
-            slot = self.slots.get(open_id(alarm.home_id, alarm.kind))
-            if step.changes.get("state") == "closed" and slot and slot["alarm_id"] == alarm_id:
-                slot |= {"state": "closed", "closed_us": step.changes["closed_us"]}
+                self._record(audit.of_step(alarm, actor, step))
+            label = handling.label_of(self.alarm(alarm_id))
+            self.labels.pop(alarm_id, None)
+            if label:
+                self.labels[alarm_id] = label
         self._tell(alarm_id)
         return self.alarm(alarm_id)
+
+    def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:
+        self._reach()
+        self._record(audit.of_denial(actor, action, target, reason, now_us))
+
+    def anchor(self, at_us: int) -> AuditAnchor | None:
+        self._reach()
+        moved = [head for head in self.heads.values() if not head.anchored]
+        if not moved:
+            return None
+        self.heads |= {head.chain: head.model_copy(update={"anchored": True}) for head in moved}
+        self.anchors.append(audit.anchor(self.anchors[-1] if self.anchors else None, moved, at_us))
+        return self.anchors[-1]
+
+    def trail(self) -> Trail:
+        return Trail(list(self.audit), list(self.heads.values()), list(self.anchors))
+
+    def _record(self, record: Record) -> None:
+        entry = audit.link(self.heads.get(record.chain), record)
+        self.audit.append(entry)
+        self.heads[entry.chain] = audit.head_of(entry)
 
     def _tell(self, alarm_id: str) -> None:
         if self.deaf or self.down:
@@ -175,12 +211,22 @@ class MemorySessions:
 
 
 class MemoryAccounts:
-    """Tokens that name an account; every other token is refused."""
+    """Tokens that name an account; every other token is refused. `down` silences the service."""
 
     def __init__(self, **accounts: Account) -> None:
         self.accounts = accounts
+        self.signed_out_us: dict[str, int] = {}
+        self.down = False
 
     def verify(self, id_token: str, now_us: int) -> Account:
         if id_token not in self.accounts:
             raise SignInRefused(f"not valid at {now_us}")
         return self.accounts[id_token]
+
+    def role_now(self, user: str, since_us: int) -> str:
+        if self.down:
+            raise Unreachable("Firebase Auth: told to be down")
+        known = [account for account in self.accounts.values() if account.user == user]
+        if not known or self.signed_out_us.get(user, 0) > since_us:
+            raise SignInRefused("This account was signed out.")
+        return known[0].role

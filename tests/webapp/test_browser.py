@@ -21,7 +21,7 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from schemas.alarms import Alarm, AlarmState
 from schemas.events import Code
-from tests.webapp import emulators, seed
+from tests.webapp import acting, emulators, seed
 from tests.webapp.conftest import PROJECT
 from webapp.accounts import ensure_user
 from webapp.app import firestore_client, now_us
@@ -186,7 +186,7 @@ def test_other_dispatchers_claim_is_shown_and_ours_refused(console: Console) -> 
     alarm = seed.make_alarm("home-0001", Code.PERIMETER, now_us(), 5)
     seed.write(console.client, [(alarm, [])])
     console.row(alarm).click()
-    console.repository.claim(alarm.alarm_id, Actor("u-ben", "Ben"), now_us())
+    acting.claim(console.repository, alarm.alarm_id, Actor("u-ben", "Ben"), now_us())
     expect(page.locator("#outcome")).to_contain_text("Ben has it since")
     expect(page.locator("#claim")).to_be_disabled()
     status = page.evaluate(

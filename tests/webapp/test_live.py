@@ -12,6 +12,7 @@ import pytest
 
 from schemas.alarms import LaneProof
 from schemas.events import Code
+from tests.webapp import acting
 from tests.webapp.fakes import Clock, MemoryAlarms
 from tests.webapp.seed import directory, make_alarm
 from webapp.lifecycle import Actor
@@ -93,8 +94,8 @@ def test_closed_alarm_leaves_the_queue(desk: Desk) -> None:
     key = desk.put()
     [snapshot] = desk.read()
     actor = Actor("u", "Anna")
-    desk.alarms.claim(key, actor, desk.clock())
-    desk.alarms.close(key, actor, 1, "real", "", desk.clock())
+    acting.claim(desk.alarms, key, actor, desk.clock())
+    acting.close(desk.alarms, key, actor, 1, "real", "", desk.clock())
     assert data(desk.read(snapshot.id)[-1]) == {
         "upserts": [],
         "removed": [key],

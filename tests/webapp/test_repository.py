@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import Aborted
 
-from schemas.alarms import Alarm, DirectoryEntry, LaneProof
+from schemas.alarms import Alarm, DirectoryEntry, LaneProof, SafeWord
 from schemas.events import AlarmKind, Code
+from tests.webapp import acting
 from tests.webapp.conftest import PROJECT
 from tests.webapp.fakes import MemoryAlarms, MemorySessions
 from tests.webapp.seed import directory, make_alarm, make_evidence
+from webapp import audit, safe_word
 from webapp.accounts import Account
 from webapp.app import firestore_client
-from webapp.errors import NotFound, Refused
+from webapp.audit import Trail
+from webapp.audit_store import AuditStore
+from webapp.errors import NotFound, Refused, Unreachable
 from webapp.lifecycle import Actor
+from webapp.reaching import reaching
 from webapp.repository import AlarmRepository, Change, read_alarm, readable
 from webapp.sessions import FirestoreSessions, Limits, Sessions, begin, current, key_of
 
 NOW = 1_790_000_000_000_000
 ANNA, BEN = Actor("u-anna", "Anna"), Actor("u-ben", "Ben")
+
+
+COLLECTIONS = (
+    *("alarms", "open", "directory", "operations", "console_sessions", "labels", "safe_words"),
+    *("audit", "audit_heads", "audit_anchors"),
+)
 
 
 class FirestoreDesk:
@@ -48,6 +61,15 @@ class FirestoreDesk:
         proofs = {lane: proof.model_dump() for lane, proof in lanes.items()}
         self.client.collection("operations").document("path").set(proofs)
 
+    def set_safe_word(self, word: SafeWord) -> None:
+        self.client.collection("safe_words").document(word.home_id).set(word.document())
+
+    def label(self, key: str) -> Any:
+        return self.client.collection("labels").document(key).get().to_dict()
+
+    def trail(self) -> Trail:
+        return AuditStore(self.client).read()
+
     def slot(self, home_id: str, kind: AlarmKind) -> Any:
         return self.client.collection("open").document(f"{home_id}~{kind}").get().to_dict()
 
@@ -59,9 +81,17 @@ class MemoryDesk:
         self.repository = MemoryAlarms()
         self.put, self.add_home = self.repository.put, self.repository.add_home
         self.add_evidence, self.slot = self.repository.add_evidence, self.repository.slot
+        self.trail = self.repository.trail
 
     def set_path(self, **lanes: LaneProof) -> None:
         self.repository.path = lanes
+
+    def set_safe_word(self, word: SafeWord) -> None:
+        self.repository.safe_words[word.home_id] = word
+
+    def label(self, key: str) -> Any:
+        label = self.repository.labels.get(key)
+        return label and label.document()
 
 
 @pytest.fixture(params=["memory", pytest.param("firestore", marks=pytest.mark.system)])
@@ -71,7 +101,7 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         return
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", request.getfixturevalue("firestore_host"))
     client = firestore_client(PROJECT)
-    for name in ("alarms", "open", "directory", "operations", "console_sessions"):
+    for name in COLLECTIONS:
         client.recursive_delete(client.collection(name))
     yield FirestoreDesk(client)
     client.close()  # type: ignore[no-untyped-call]
@@ -98,9 +128,9 @@ def test_open_alarms_are_all_that_are_not_closed(desk: Any) -> None:
 
 def test_claim_then_close_writes_state_slot_and_history(desk: Any) -> None:
     key = put(desk)
-    claimed = desk.repository.claim(key, ANNA, NOW)
+    claimed = acting.claim(desk.repository, key, ANNA, NOW)
     assert (claimed.state, claimed.fence) == ("claimed", 1)
-    desk.repository.close(key, ANNA, 1, "real", "fire brigade sent", NOW + 9)
+    acting.close(desk.repository, key, ANNA, 1, "real", "fire brigade sent", NOW + 9)
     closed = desk.repository.alarm(key)
     assert (closed.state, closed.close_out, closed.closed_us) == ("closed", "real", NOW + 9)
     slot = desk.slot("home-0001", AlarmKind.FIRE)
@@ -110,12 +140,12 @@ def test_claim_then_close_writes_state_slot_and_history(desk: Any) -> None:
 
 def test_close_leaves_the_slot_of_a_newer_episode_alone(desk: Any) -> None:
     old = put(desk)
-    desk.repository.claim(old, ANNA, NOW)
+    acting.claim(desk.repository, old, ANNA, NOW)
     newer = make_alarm("home-0001", Code.SMOKE, NOW, 1)
     if isinstance(desk, MemoryDesk):
         desk.repository.slots.clear()
     desk.put(newer)
-    desk.repository.close(old, ANNA, 1, "test", "", NOW)
+    acting.close(desk.repository, old, ANNA, 1, "test", "", NOW)
     assert desk.slot("home-0001", AlarmKind.FIRE) == {"alarm_id": newer.alarm_id, "state": "open"}
 
 
@@ -123,12 +153,12 @@ def test_console_writes_leave_the_pipelines_fields_alone(desk: Any) -> None:
     key = put(desk, headline="as the pipeline wrote it", evidence_count=7)
     before = desk.repository.alarm(key)
     desk.repository.presented([key], NOW)
-    desk.repository.claim(key, ANNA, NOW)
-    desk.repository.renew(key, ANNA, 1, NOW + 1)
-    desk.repository.release(key, ANNA, 1, NOW + 2)
+    acting.claim(desk.repository, key, ANNA, NOW)
+    acting.renew(desk.repository, key, ANNA, 1, NOW + 1)
+    acting.release(desk.repository, key, ANNA, 1, NOW + 2)
     after = desk.repository.alarm(key)
     changed = {name for name in Alarm.model_fields if getattr(before, name) != getattr(after, name)}
-    assert changed == {"presented_us", "acknowledged_us", "fence"}
+    assert changed == {"presented_us", "acknowledged_us", "fence", "returned_us"}
 
 
 def test_of_two_racing_claims_exactly_one_wins(desk: Any) -> None:
@@ -138,7 +168,7 @@ def test_of_two_racing_claims_exactly_one_wins(desk: Any) -> None:
     def claim(actor: Actor) -> None:
         ready.wait()
         try:
-            won.append(desk.repository.claim(key, actor, NOW))
+            won.append(acting.claim(desk.repository, key, actor, NOW))
         except Refused as error:
             refused.append(str(error))
 
@@ -154,19 +184,94 @@ def test_of_two_racing_claims_exactly_one_wins(desk: Any) -> None:
 
 def test_heartbeats_extend_the_lease_and_leave_no_history(desk: Any) -> None:
     key = put(desk)
-    desk.repository.claim(key, ANNA, NOW)
-    renewed = desk.repository.renew(key, ANNA, 1, NOW + 30_000_000)
+    acting.claim(desk.repository, key, ANNA, NOW)
+    renewed = acting.renew(desk.repository, key, ANNA, 1, NOW + 30_000_000)
     assert renewed.claim.expires_us == NOW + 120_000_000
     assert len(desk.repository.history(key)) == 1
 
 
 def test_stale_holder_is_fenced_out(desk: Any) -> None:
     key = put(desk)
-    desk.repository.claim(key, ANNA, NOW)
-    desk.repository.claim(key, BEN, NOW + 91_000_000)
+    acting.claim(desk.repository, key, ANNA, NOW)
+    acting.claim(desk.repository, key, BEN, NOW + 91_000_000)
     with pytest.raises(Refused, match="Ben has this alarm now"):
-        desk.repository.close(key, ANNA, 1, "real", "", NOW + 92_000_000)
+        acting.close(desk.repository, key, ANNA, 1, "real", "", NOW + 92_000_000)
     assert desk.repository.alarm(key).state == "claimed"
+
+
+def test_every_change_and_refusal_is_in_the_audit_trail_and_the_trail_is_whole(desk: Any) -> None:
+    key = put(desk)
+    acting.claim(desk.repository, key, ANNA, NOW)
+    acting.renew(desk.repository, key, ANNA, 1, NOW + 1)
+    desk.repository.deny(BEN, "close", key, "held", NOW + 2)
+    acting.close(desk.repository, key, ANNA, 1, "real", "Mrs. Weber was out", NOW + 3)
+    trail = desk.trail()
+    assert audit.verify(trail) == []
+    said = sorted((e.at_us - NOW, e.chain, e.user, e.action, e.outcome, e.reason) for e in trail.entries)
+    assert said == [
+        (0, f"alarm:{key}", "u-anna", "claimed", "done", ""),
+        (2, "user:u-ben", "u-ben", "close", "denied", "held"),
+        (3, f"alarm:{key}", "u-anna", "closed", "done", ""),
+    ]
+    closing = next(e for e in trail.entries if e.action == "closed")
+    assert (closing.before["state"], closing.after["state"]) == ("claimed", "closed")
+    stored = json.dumps([e.model_dump() for e in trail.entries])
+    assert "Weber" not in stored
+    assert "Anna" not in stored
+
+
+def test_anchor_holds_the_heads_that_moved_and_is_made_once(desk: Any) -> None:
+    key = put(desk)
+    assert desk.repository.anchor(NOW) is None
+    acting.claim(desk.repository, key, ANNA, NOW)
+    first = desk.repository.anchor(NOW + 1)
+    assert [(h.chain, h.seq) for h in first.heads] == [(f"alarm:{key}", 1)]
+    assert desk.repository.anchor(NOW + 2) is None, "nothing moved"
+    acting.release(desk.repository, key, ANNA, 1, NOW + 3)
+    second = desk.repository.anchor(NOW + 4)
+    assert (second.seq, second.previous) == (2, first.hash)
+    assert audit.verify(desk.trail()) == []
+
+
+def test_refused_rule_writes_neither_alarm_nor_trail(desk: Any) -> None:
+    key = put(desk)
+    with pytest.raises(Refused):
+        acting.close(desk.repository, key, ANNA, 0, "real", "", NOW)
+    assert desk.repository.alarm(key).state == "new"
+    assert desk.repository.history(key) == []
+    assert desk.trail().entries == []
+
+
+def test_closing_writes_a_label_and_reopening_takes_it_and_the_slot_back(desk: Any) -> None:
+    key = put(desk)
+    acting.claim(desk.repository, key, ANNA, NOW)
+    acting.close(desk.repository, key, ANNA, 1, "false_cooking", "", NOW + 5)
+    label = desk.label(key)
+    assert (label["home_id"], label["kind"], label["close_out"]) == ("home-0001", "fire", "false_cooking")
+    back = acting.reopen(desk.repository, key, BEN, "smoke again", NOW + 6)
+    assert (back.state, back.claim, back.close_out, back.returned_us) == ("new", None, None, NOW + 6)
+    assert desk.label(key) is None
+    assert desk.slot("home-0001", AlarmKind.FIRE)["state"] == "open"
+    assert [e["action"] for e in desk.repository.history(key)] == ["claimed", "closed", "reopened"]
+
+
+def test_alarm_with_a_newer_one_in_its_place_is_not_reopened(desk: Any) -> None:
+    old = put(desk)
+    acting.claim(desk.repository, old, ANNA, NOW)
+    acting.close(desk.repository, old, ANNA, 1, "test", "", NOW)
+    if isinstance(desk, MemoryDesk):
+        desk.repository.slots.clear()
+    desk.put(make_alarm("home-0001", Code.SMOKE, NOW, 1))
+    with pytest.raises(Refused, match="newer alarm"):
+        acting.reopen(desk.repository, old, ANNA, "why", NOW + 1)
+    assert desk.repository.alarm(old).state == "closed"
+
+
+def test_safe_word_is_found_by_home(desk: Any) -> None:
+    stored = safe_word.make("home-0001", "Bergamot")
+    desk.set_safe_word(stored)
+    assert desk.repository.safe_word("home-0001") == stored
+    assert desk.repository.safe_word("home-0002") is None
 
 
 def test_presented_is_stamped_once(desk: Any) -> None:
@@ -181,7 +286,7 @@ def test_unknown_alarm_is_not_found(desk: Any, alarm_id: str) -> None:
     with pytest.raises(NotFound):
         desk.repository.alarm(alarm_id)
     with pytest.raises(NotFound):
-        desk.repository.claim(alarm_id, ANNA, NOW)
+        acting.claim(desk.repository, alarm_id, ANNA, NOW)
 
 
 def test_evidence_comes_newest_first(desk: Any) -> None:
@@ -215,8 +320,8 @@ def test_watch_tells_what_is_there_then_what_changes(desk: Any) -> None:
         assert (changes[0].whole, [a.alarm_id for a in changes[0].upserts]) == (True, [first])
         second = put(desk, "home-0002")
         assert until(lambda: any(a.alarm_id == second for c in changes[1:] for a in c.upserts))
-        desk.repository.claim(first, ANNA, NOW)
-        desk.repository.close(first, ANNA, 1, "test", "", NOW)
+        acting.claim(desk.repository, first, ANNA, NOW)
+        acting.close(desk.repository, first, ANNA, 1, "test", "", NOW)
         assert until(lambda: any(first in c.removed for c in changes))
         assert not any(c.whole for c in changes[1:])
         assert watch.active
@@ -254,3 +359,10 @@ def test_sessions_begin_last_and_end(desk: Any) -> None:
     begin(store, "idle", Account("u", "Anna", "dispatcher"), NOW, limits)
     assert current(store, "idle", NOW + 60_000_000, limits) is None
     assert store.load(key_of("idle")) is None
+
+
+def test_transaction_that_always_comes_too_late_is_no_traceback() -> None:
+    with pytest.raises(Unreachable, match="5 attempts"), reaching():
+        raise ValueError("Failed to commit transaction in 5 attempts.") from Aborted("contention")
+    with pytest.raises(ValueError, match="ours"), reaching():
+        raise ValueError("ours")

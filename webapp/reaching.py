@@ -1,0 +1,30 @@
+"""One way to ask Firestore: a silent database is `Unreachable`, said within seconds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+
+from webapp.errors import Unreachable
+
+READ_TIMEOUT_S: Final = 3.0
+
+
+@contextlib.contextmanager
+def reaching() -> Iterator[None]:
+    """
+    Raises:
+        Unreachable: Firestore did not answer, answered with an error, or others kept getting in between.
+    """
+    try:
+        yield
+    except (GoogleAPICallError, RetryError) as error:
+        raise Unreachable(f"Firestore: {type(error).__name__}") from error
+    except ValueError as error:
+        # So the client says that a transaction was tried five times and each time came too late.
+        if not isinstance(error.__cause__, GoogleAPICallError):
+            raise
+        raise Unreachable(f"Firestore: {error}") from error
