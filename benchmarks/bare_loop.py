@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import fastavro
-import numpy as np
 
 from pipelines.monitor import model_handlers
 from schemas.archive import ARCHIVE_SCHEMA
@@ -25,19 +24,18 @@ from serving.interpreter import LiteRtModel
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import archive_row
 from transforms.decode_batches import Decoded, decode
-from transforms.elements import RawMessage, Receipt, Score, WindowScore
+from transforms.elements import AcceptedReading, RawMessage, Receipt, Score, WindowScore
 from transforms.evidence import evidence_of_window
 from transforms.home_state import Home, place
 from transforms.raise_alarms import wall_clock_us
 from transforms.score_homes import fuse
-from transforms.score_readings import device_score, model_score, prepare
+from transforms.score_readings import BLOCK, Block, model_score, prepare
 from transforms.track_homes import advance
 from transforms.trust import Trust, load_ca
 from transforms.write_objects import avro_bytes, object_name, write_object
 from transforms.write_warehouse import receipt_row, score_row, window_row
 
 BUNDLE: Final = 100  # messages at a time, as a busy worker's bundle holds
-MODEL_BATCH: Final = 32  # as LiteRtModelHandler
 STAGES: Final = ("archive", "decode_verify", "features", "models", "track_fuse", "warehouse_rows")
 
 
@@ -77,10 +75,9 @@ class BareLoop:
         with self._stage("decode_verify"):
             decoded = [decode(message, self._trust) for message in messages]
         with self._stage("features"):
-            scores, waiting = self._prepare(decoded)
+            blocks = self._prepare(decoded)
         with self._stage("models"):
-            for family, prepared in waiting.items():
-                scores += self._score(self._models[family], prepared)
+            scores = [score for block in blocks for score in self._score(block)]
         with self._stage("track_fuse"):
             windows = self._track(decoded, scores)
         with self._stage("warehouse_rows"):
@@ -110,28 +107,23 @@ class BareLoop:
             for message, row in zip(messages, rows, strict=True)
         ]
 
-    def _prepare(self, decoded: Sequence[Decoded]) -> tuple[list[Score], dict[str, list[tuple[Score, Any]]]]:
-        scores: list[Score] = []
-        waiting: dict[str, list[tuple[Score, Any]]] = defaultdict(list)
+    def _prepare(self, decoded: Sequence[Decoded]) -> list[Block]:
+        waiting: dict[str, list[AcceptedReading]] = defaultdict(list)
         for one in decoded:
             for accepted in one.readings:
-                blank, reading, features = prepare(accepted)
-                if features is None:
-                    scores.append(device_score(blank, reading))
-                else:
-                    waiting[accepted.family].append((blank, features))
-        return scores, waiting
+                waiting[accepted.family].append(accepted)
+        return [
+            prepare(readings[first : first + BLOCK])
+            for readings in waiting.values()
+            for first in range(0, len(readings), BLOCK)
+        ]
 
-    def _score(self, model: LiteRtModel, prepared: Sequence[tuple[Score, Any]]) -> list[Score]:
-        found = []
-        for first in range(0, len(prepared), MODEL_BATCH):
-            part = prepared[first : first + MODEL_BATCH]
-            verdicts = label_scores(model, np.stack([features for _, features in part]))
-            for (blank, _), verdict in zip(part, verdicts, strict=True):
-                score = model_score(blank, verdict)
-                if score is not None:
-                    found.append(score)
-        return found
+    def _score(self, block: Block) -> list[Score]:
+        if not block.blanks:
+            return block.device
+        verdicts = label_scores(self._models[block.blanks[0].family], block.inputs)
+        said = (model_score(blank, verdict) for blank, verdict in zip(block.blanks, verdicts, strict=True))
+        return block.device + [score for score in said if score is not None]
 
     def _track(self, decoded: Sequence[Decoded], scores: Sequence[Score]) -> list[WindowScore]:
         placed, summaries = defaultdict(list), defaultdict(list)

@@ -7,6 +7,7 @@ and the pipeline, which validates, call this module.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -108,21 +109,21 @@ def air_samples(payload: pb.AirPayload) -> NDArray[np.float32]:
         BadInput: Wrong size, a value that is not finite, or one outside its channel's range.
     """
     samples = _array(payload.samples, "<f4", AIR_SHAPE, "air.samples")
+    # One look at the extremes, which a value that is no number spreads to, passes nearly all of them.
+    if (samples.min(axis=0) >= _AIR_LOW).all() and (samples.max(axis=0) <= _AIR_HIGH).all():
+        return samples
     if not np.isfinite(samples).all():
         second, channel = np.argwhere(~np.isfinite(samples))[0]
         raise BadInput(
             f"air.{AIR_CHANNELS[channel].name} is {samples[second, channel]} at second {second}, "
             "limit: a finite number"
         )
-    outside = (samples < _AIR_LOW) | (samples > _AIR_HIGH)
-    if outside.any():
-        second, index = np.argwhere(outside)[0]
-        channel = AIR_CHANNELS[index]
-        raise BadInput(
-            f"air.{channel.name} is {samples[second, index]:g} {channel.unit} at second {second}, "
-            f"limits {channel.low:g} to {channel.high:g}"
-        )
-    return samples
+    second, index = np.argwhere((samples < _AIR_LOW) | (samples > _AIR_HIGH))[0]
+    found = AIR_CHANNELS[index]
+    raise BadInput(
+        f"air.{found.name} is {samples[second, index]:g} {found.unit} at second {second}, "
+        f"limits {found.low:g} to {found.high:g}"
+    )
 
 
 def acceleration(payload: pb.ContactPayload) -> NDArray[np.int16] | None:
@@ -173,7 +174,7 @@ def _optional_array(data: bytes, dtype: str, shape: tuple[int, ...], field: str)
 
 
 def _array(data: bytes, dtype: str, shape: tuple[int, ...], field: str) -> NDArray:
-    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    expected = math.prod(shape) * int(dtype[-1])
     if len(data) != expected:
         raise BadInput(f"{field} is {len(data)} bytes, limit exactly {expected}")
     return np.frombuffer(data, dtype).reshape(shape)

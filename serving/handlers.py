@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
 from serving import registry
-from serving.interpreter import MAX_BATCH, LiteRtModel
+from serving.interpreter import LiteRtModel
 
 
 class LabelScores(NamedTuple):
@@ -33,26 +33,23 @@ class LabelScores(NamedTuple):
     model_version: str
 
 
-class LiteRtModelHandler(ModelHandler[NDArray[Any], LabelScores, LiteRtModel]):
-    """Scores model inputs (schemas.features.model_input) of one family.
+class LiteRtModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiteRtModel]):
+    """Scores blocks of model inputs (schemas.features.model_inputs) of one family.
 
-    The model is loaded once a process: RunInference keeps it in Beam's shared handle, and
-    `LiteRtModel` gives each thread an interpreter of its own. Batches form within the bundle only,
-    so that no payload is shuffled for batching.
+    An element is a block [n, *input_shape], n up to `serving.interpreter.MAX_BATCH`, and a batch is
+    one block: the stage before has made it already, and Beam's batching of single readings costs as
+    much as the models do. The model is loaded once a process: RunInference keeps it in Beam's shared
+    handle, and `LiteRtModel` gives each thread an interpreter of its own.
 
     Args:
         family: "sound", "motion", "air" or "contact".
         card_path: A model card; None takes the newest of the family from the package.
-        max_batch: Elements a batch; LiteRT gains little beyond 32.
     """
 
-    def __init__(self, family: str, card_path: str | None = None, max_batch: int = 32) -> None:
+    def __init__(self, family: str, card_path: str | None = None) -> None:
         super().__init__()
-        if not 1 <= max_batch <= MAX_BATCH:
-            raise ValueError(f"max_batch is {max_batch}, limits 1 to {MAX_BATCH}")
         self._family = family
         self._card_path = card_path
-        self._max_batch = max_batch
 
     def load_model(self) -> LiteRtModel:
         """Verified weights.
@@ -71,10 +68,10 @@ class LiteRtModelHandler(ModelHandler[NDArray[Any], LabelScores, LiteRtModel]):
         batch: Sequence[NDArray[Any]],
         model: LiteRtModel,
         inference_args: Mapping[str, Any] | None = None,
-    ) -> Iterable[LabelScores]:
-        """Inputs → their scores, in order. An output that is not finite becomes an absent score."""
+    ) -> Iterable[list[LabelScores]]:
+        """Blocks → the scores of each, in order. An output that is not finite becomes an absent score."""
         del inference_args  # the models take none
-        return label_scores(model, np.stack(batch))
+        return [label_scores(model, block) for block in batch]
 
     def update_model_path(self, model_path: str | None = None) -> None:
         """Beam's hook for a new model while a job runs."""
@@ -82,26 +79,26 @@ class LiteRtModelHandler(ModelHandler[NDArray[Any], LabelScores, LiteRtModel]):
 
     def get_num_bytes(self, batch: Sequence[NDArray[Any]]) -> int:
         """Bytes of the inputs."""
-        return sum(array.nbytes for array in batch)
+        return sum(block.nbytes for block in batch)
 
     def get_metrics_namespace(self) -> str:
         """Namespace of RunInference's own metrics."""
         return f"score_{self._family}"
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        """Batches within the bundle (no `max_batch_duration_secs`: that would need state)."""
-        return {"min_batch_size": 1, "max_batch_size": self._max_batch}
+        """One block at a time (no `max_batch_duration_secs`: that would need state)."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
 
 
 def label_scores(model: LiteRtModel, batch: NDArray[Any]) -> list[LabelScores]:
     """A batch of inputs → scores in order; also what a plain loop without Beam calls."""
-    card, found = model.card, []
-    for row in model.probabilities(batch):
-        if np.isfinite(row).all():
-            values = tuple(row.tolist())
-            best = int(row.argmax())
+    card = model.card
+    rows = model.probabilities(batch)
+    found = []
+    for row, top in zip(rows.tolist(), rows.argmax(axis=1).tolist(), strict=True):
+        if all(map(math.isfinite, row)):
             found.append(
-                LabelScores(card.classes[best], values[best], card.classes, values, card.model_version)
+                LabelScores(card.classes[top], row[top], card.classes, tuple(row), card.model_version)
             )
         else:
             Metrics.counter(f"score_{card.family}", "absent_scores").inc(1)

@@ -1,9 +1,9 @@
 """ScoreReadings: AcceptedReading → Score, by RunInference, in the stage that read the payload.
 
-Nothing is shuffled: batches form within the bundle only (no `max_batch_duration_secs`, which would
-key and hold the payloads in state). A model that raises costs the scores of that batch, one that
-answers with something that is no probability costs that score; both are counted, the reading itself
-is archived already.
+Nothing is shuffled: readings of a family form blocks within the bundle (no `max_batch_duration_secs`,
+which would key and hold the payloads in state); features and models work on whole blocks. A model that
+raises costs the scores of that block, one that answers with something that is no probability costs
+that score; both are counted, the reading itself is archived already.
 
 A device that sends no waveform (a plain Zigbee contact) is not asked of a model: its own verdict
 becomes the score, with `model_version` "device", so that no dashboard mistakes it for a model's. A
@@ -14,22 +14,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
-from schemas.features import model_input
+from schemas.features import input_shape, model_inputs
 from schemas.readings import AIR_CHANNELS, READING_KINDS, air_samples, pir_waveform, sound_levels
 from transforms.elements import AcceptedReading, Score
 
 FAMILIES: Final = tuple(READING_KINDS.values())
 DEVICE: Final = "device"
+BLOCK: Final = 64  # readings that features and model take at once
 
 # What `Score.quantities` holds, by family; NaN is "no data". Energy: standard deviation of the PIR
 # waveform in ADC counts. Contact: state at the end of the minute (0 or 1), flips during it.
@@ -74,9 +78,15 @@ def quantities(family: str, reading: pb.Reading) -> list[float]:
         return [float(levels.max()), float(levels.mean())] if levels.size else [math.nan, math.nan]
     if family == "motion":
         pir = pir_waveform(reading.motion)
-        energy = math.nan if pir is None else float(np.std(pir))
-        return [energy, float(reading.motion.occupied)]
+        return [math.nan if pir is None else _deviation(pir), float(reading.motion.occupied)]
     return [float(reading.contact.open), float(len(reading.contact.changes_ms))]
+
+
+def _deviation(counts: NDArray[np.int16]) -> float:
+    """Standard deviation. Of whole numbers both sums are exact, so this form loses nothing."""
+    values = counts.astype(np.float64)
+    total, squares = int(values.sum()), int(values @ values)
+    return math.sqrt(len(counts) * squares - total * total) / len(counts)
 
 
 def device_score(blank: Score, reading: pb.Reading) -> Score:
@@ -101,10 +111,10 @@ def model_score(blank: Score, verdict: Verdict) -> Score | None:
         return None
     if not all(0.0 <= p <= 1.0 for p in probabilities):  # also false for NaN
         return None
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
+    best = max(probabilities)
     return blank._replace(
-        label=verdict.labels[best],
-        score=probabilities[best],
+        label=verdict.labels[probabilities.index(best)],
+        score=best,
         labels=list(verdict.labels),
         probabilities=probabilities,
         model_version=verdict.model_version,
@@ -115,8 +125,8 @@ class ScoreReadings(beam.PTransform):
     """PCollection[AcceptedReading] → PCollection[Score].
 
     Attributes:
-        handlers: One for each of `FAMILIES`; takes what `schemas.features.model_input` makes of the
-            family and yields `Verdict`s (serving.handlers.LiteRtModelHandler).
+        handlers: One for each of `FAMILIES`; takes blocks of what `schemas.features.model_inputs` makes
+            of the family and yields a list of `Verdict`s of each (serving.handlers.LiteRtModelHandler).
 
     Raises:
         ValueError: A family has no handler.
@@ -131,7 +141,7 @@ class ScoreReadings(beam.PTransform):
     def expand(self, readings):  # type: ignore[no-untyped-def]
         prepared = readings | "PrepareReadings" >> (
             beam.ParDo(_PrepareReadings())
-            .with_output_types(Score, **dict.fromkeys(FAMILIES, tuple[Score, Any]))
+            .with_output_types(Score, **dict.fromkeys(FAMILIES, tuple[tuple[Score, ...], Any]))
             .with_outputs(*FAMILIES, main=DEVICE)
         )
         scores = [prepared[DEVICE]]
@@ -147,38 +157,49 @@ class ScoreReadings(beam.PTransform):
         return tuple(scores) | "JoinScores" >> beam.Flatten()
 
 
-class _PrepareReadings(beam.DoFn):
-    """AcceptedReading → tagged by family (blank Score, model input), or the device's own Score."""
+class Block(NamedTuple):
+    """Readings of one family, made ready for its model.
 
-    def __init__(self) -> None:
-        self._in = Metrics.counter("ScoreReadings", "readings_in")
-        self._device = Metrics.counter("ScoreReadings", "scores_device")
-        self._unscorable = Metrics.counter("ScoreReadings", "readings_unscorable")
-
-    def process(self, element: AcceptedReading) -> Iterator[Any]:
-        self._in.inc()
-        try:
-            blank, reading, features = prepare(element)
-        except BadInput:
-            # DecodeBatches has checked it: only features of a later version can refuse it here.
-            self._unscorable.inc()
-            return
-        if features is None:
-            self._device.inc()
-            yield device_score(blank, reading)
-        else:
-            yield beam.pvalue.TaggedOutput(element.family, (blank, features))
-
-
-def prepare(element: AcceptedReading) -> tuple[Score, pb.Reading, NDArray | None]:
-    """A reading → its score without a verdict, itself parsed, and the model's input (None: no waveform).
-
-    Raises:
-        BadInput: The payload does not fit its family.
+    Attributes:
+        device: Scores of those without a waveform, by what their device says.
+        blanks: Scores without a verdict of the others. inputs: what the model sees of them, [n, …].
+        unscorable: Readings that features refuse.
     """
-    reading = pb.Reading.FromString(element.reading)
-    features = model_input(element.family, reading)
-    blank = Score(
+
+    device: list[Score]
+    blanks: list[Score]
+    inputs: NDArray
+    unscorable: int
+
+
+def prepare(accepted: Sequence[AcceptedReading]) -> Block:
+    """Accepted readings of one family, at least one → a block; a bad one spoils no other."""
+    family = accepted[0].family
+    readings = [pb.Reading.FromString(element.reading) for element in accepted]
+    try:
+        places, inputs = model_inputs(family, readings)
+        scores = [_blank(element, read) for element, read in zip(accepted, readings, strict=True)]
+    except BadInput:
+        # DecodeBatches has checked them: only features of a later version can refuse one here.
+        if len(accepted) == 1:
+            return Block([], [], np.zeros((0, *input_shape(family))), 1)
+        alone = [prepare([element]) for element in accepted]
+        return Block(
+            [score for block in alone for score in block.device],
+            [score for block in alone for score in block.blanks],
+            np.concatenate([block.inputs for block in alone if block.blanks] or [alone[0].inputs]),
+            sum(block.unscorable for block in alone),
+        )
+    modelled = set(places)
+    device = [
+        device_score(score, readings[place]) for place, score in enumerate(scores) if place not in modelled
+    ]
+    return Block(device, [scores[place] for place in places], inputs, 0)
+
+
+def _blank(element: AcceptedReading, reading: pb.Reading) -> Score:
+    """A reading's score without a verdict."""
+    return Score(
         home_id=element.home_id,
         gateway_id=element.gateway_id,
         batch_id=element.batch_id,
@@ -196,32 +217,66 @@ def prepare(element: AcceptedReading) -> tuple[Score, pb.Reading, NDArray | None
         quantities=quantities(element.family, reading),
         model_version="",
     )
-    return blank, reading, features
+
+
+class _PrepareReadings(beam.DoFn):
+    """AcceptedReading → blocks tagged by family (blank Scores, model inputs), and the devices' Scores."""
+
+    def __init__(self) -> None:
+        self._in = Metrics.counter("ScoreReadings", "readings_in")
+        self._device = Metrics.counter("ScoreReadings", "scores_device")
+        self._unscorable = Metrics.counter("ScoreReadings", "readings_unscorable")
+
+    def start_bundle(self) -> None:
+        self._waiting: dict[str, list[AcceptedReading]] = {family: [] for family in FAMILIES}
+
+    def process(self, element: AcceptedReading) -> Iterable[Any]:
+        waiting = self._waiting[element.family]
+        waiting.append(element)
+        return self._flush(element.family) if len(waiting) == BLOCK else ()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for family, waiting in self._waiting.items():
+            if waiting:
+                yield from self._flush(family)
+
+    def _flush(self, family: str) -> Iterator[Any]:
+        readings, self._waiting[family] = self._waiting[family], []
+        block = prepare(readings)
+        newest = Timestamp(micros=max(element.publish_us for element in readings))
+        for score in block.device:
+            yield WindowedValue(score, newest, (GlobalWindow(),))
+        if block.blanks:
+            held = WindowedValue((tuple(block.blanks), block.inputs), newest, (GlobalWindow(),))
+            yield beam.pvalue.TaggedOutput(family, held)
+        self._in.inc(len(readings))
+        self._device.inc(len(block.device))
+        self._unscorable.inc(block.unscorable)
 
 
 @beam.typehints.with_output_types(Score)
 class _ReadScores(beam.DoFn):
-    """(blank Score, verdict) → Score, nothing if the verdict says nothing."""
+    """(blank Scores, verdicts) → Scores, none where the verdict says nothing."""
 
     def __init__(self, family: str) -> None:
         self._out = Metrics.counter("ScoreReadings", f"scores_{family}")
         self._absent = Metrics.counter("ScoreReadings", f"scores_absent_{family}")
 
-    def process(self, element: tuple[Score, Verdict]) -> Iterable[Score]:
-        score = model_score(*element)
-        if score is None:
-            self._absent.inc()
-        else:
-            self._out.inc()
-            yield score
+    def process(self, element: tuple[Sequence[Score], Sequence[Verdict]]) -> Iterable[Score]:
+        blanks, verdicts = element
+        said = [model_score(blank, verdict) for blank, verdict in zip(blanks, verdicts, strict=True)]
+        scores = [score for score in said if score is not None]
+        self._out.inc(len(scores))
+        self._absent.inc(len(said) - len(scores))
+        return scores
 
 
 class _CountFailures(beam.DoFn):
-    """(failed batch, error) → nothing but a count of the readings that go without a score."""
+    """(failed blocks, error) → nothing but a count of the readings that go without a score."""
 
     def __init__(self, family: str) -> None:
         self._failed = Metrics.counter("ScoreReadings", f"scores_failed_{family}")
 
     def process(self, element: tuple[Sequence[Any], Any]) -> None:
         batch, _ = element
-        self._failed.inc(len(batch))
+        self._failed.inc(sum(len(blanks) for blanks, _ in batch))

@@ -1,5 +1,7 @@
 """What the models see: shapes, ranges, meaning, and refusal of anything else."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,77 @@ def test_model_input_refuses_a_reading_of_another_family():
 def test_an_unknown_family_is_named():
     with pytest.raises(BadInput, match="'smell'"):
         features.input_shape("smell")
+
+
+def _many(family: str, count: int) -> list[pb.Reading]:
+    """Readings that differ, of devices with and without a waveform."""
+    rng = np.random.default_rng(count)
+    made = []
+    for number in range(count):
+        loud = rng.random() < 0.5
+        if family == "sound":
+            payload = pb.SoundPayload(log_mel=rng.integers(0, 256, LOG_MEL_SHAPE, np.uint8).tobytes())
+        elif family == "motion":
+            payload = pb.MotionPayload(
+                pir=(rng.normal(0, 900 if loud else 8, PIR_SHAPE)).astype("<i2").tobytes()
+            )
+        elif family == "air":
+            rows = np.array([600, 10, 100, 21, 45, 1013]) + rng.normal(0, 0.3, AIR_SHAPE)
+            payload = pb.AirPayload(samples=rows.astype("<f4").tobytes())
+        else:
+            accel = rng.normal([0, 0, 1000], 300 if loud else 5, ACCEL_SHAPE).astype("<i2")
+            payload = pb.ContactPayload(accel=accel.tobytes(), open=loud, changes_ms=[7] * (number % 4))
+        if number % 7 == 3 and family != "air":
+            payload = {"sound": pb.SoundPayload, "motion": pb.MotionPayload, "contact": pb.ContactPayload}[
+                family
+            ]()
+        made.append(_reading(**{family: payload}))
+    return made
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 64, 70])
+@pytest.mark.parametrize("family", ["sound", "motion", "air", "contact"])
+def test_inputs_made_together_are_to_the_bit_those_made_alone(family, count):
+    readings = _many(family, count)
+    alone = [features.model_input(family, reading) for reading in readings]
+
+    places, together = features.model_inputs(family, readings)
+
+    assert places == [place for place, one in enumerate(alone) if one is not None]
+    assert together.shape == (len(places), *features.input_shape(family))
+    assert [row.tobytes() for row in together] == [one.tobytes() for one in alone if one is not None]
+
+
+def test_motion_features_are_what_their_names_say():
+    """Against the plain formulas, in double precision."""
+    pir = np.random.default_rng(5).normal(3, 200, PIR_SHAPE).astype(np.int16)
+    wave = pir - pir.mean()
+    power = np.abs(np.fft.rfft(wave)) ** 2 / wave.size**2
+    edges = [round(hertz * 60) for hertz in features.PIR_BANDS_HZ]
+    energy = [power[low:high].sum() for low, high in itertools.pairwise(edges)]
+    made = dict(zip(features.MOTION_FEATURES, features.motion_features(pir), strict=True))
+
+    assert made["log_peak"] == pytest.approx(np.log1p(np.abs(wave).max()), rel=1e-6)
+    assert made["log_rms"] == pytest.approx(np.log1p(wave.std()), rel=1e-6)
+    assert made["log_diff"] == pytest.approx(np.log1p(np.abs(np.diff(wave)).mean()), rel=1e-6)
+    assert made["log_quiet_ptp"] == pytest.approx(
+        np.log1p(np.sort(np.ptp(wave.reshape(60, 80), axis=1))[15]), rel=1e-6
+    )
+    assert [made[name] for name in features.MOTION_FEATURES[6:13]] == pytest.approx(
+        np.log1p(energy), rel=1e-4
+    )
+
+
+def test_contact_features_are_what_their_names_say():
+    """Against the plain formulas, in double precision."""
+    accel = np.random.default_rng(6).normal([0, 0, 1000], 40, ACCEL_SHAPE).astype(np.int16)
+    jerk = np.linalg.norm(np.diff(accel.astype(float), axis=0), axis=1)
+    halves = accel.reshape(125, 12, 3).mean(axis=1)
+    made = dict(zip(features.CONTACT_FEATURES, features.contact_features(accel, True, 3), strict=True))
+
+    assert made["log_peak_step_mg"] == pytest.approx(np.log1p(jerk.max()), rel=1e-6)
+    assert made["log_rms_step_mg"] == pytest.approx(np.log1p(np.sqrt((jerk**2).sum() / 1500)), rel=1e-6)
+    assert made["log_sway_mg"] == pytest.approx(
+        np.log1p(np.linalg.norm(np.diff(halves, axis=0), axis=1).max()), rel=1e-5
+    )
+    assert (made["open"], np.expm1(made["changes"])) == (1, pytest.approx(3, rel=1e-5))

@@ -43,7 +43,7 @@ def test_the_handler_says_what_litert_says(family):
     inputs = _inputs(family, 11)
     handler = LiteRtModelHandler(family)
     model = handler.load_model()
-    scores = list(handler.run_inference(inputs, model))
+    (scores,) = handler.run_inference([np.stack(inputs)], model)
     expected = _direct(family, inputs)
     assert np.abs(np.array([s.probabilities for s in scores]) - expected).max() < 1e-5
     assert [s.label for s in scores] == [model.card.classes[i] for i in expected.argmax(axis=1)]
@@ -55,11 +55,14 @@ def test_run_inference_scores_every_reading_of_a_bundle():
     inputs = _inputs("air", 70)
     expected = sorted(round(float(row.max()), 4) for row in _direct("air", inputs))
 
-    def all_scored(scores: list[LabelScores]) -> None:
-        assert sorted(round(s.score, 4) for s in scores) == pytest.approx(expected, abs=2e-4)
+    def all_scored(blocks: list[list[LabelScores]]) -> None:
+        assert sorted(len(block) for block in blocks) == [6, 64]
+        found = sorted(round(s.score, 4) for block in blocks for s in block)
+        assert found == pytest.approx(expected, abs=2e-4)
 
     with TestPipeline() as pipeline:
-        scores = pipeline | "Make" >> beam.Create(inputs) | "Score" >> RunInference(LiteRtModelHandler("air"))
+        blocks = pipeline | "Make" >> beam.Create([np.stack(inputs[:64]), np.stack(inputs[64:])])
+        scores = blocks | "Score" >> RunInference(LiteRtModelHandler("air"))
         assert_that(scores, all_scored, label="AllScored")
 
 
@@ -86,7 +89,7 @@ def test_a_nan_input_does_not_poison_its_batch():
     inputs = _inputs("motion", 4)
     inputs[1][:] = np.nan
     handler = LiteRtModelHandler("motion")
-    scores = list(handler.run_inference(inputs, handler.load_model()))
+    (scores,) = handler.run_inference([np.stack(inputs)], handler.load_model())
     expected = _direct("motion", [inputs[index] for index in (0, 2, 3)])
     for row, index in enumerate((0, 2, 3)):
         assert scores[index].probabilities == pytest.approx(expected[row].tolist(), abs=1e-5)
@@ -123,9 +126,7 @@ def test_a_card_of_another_family_is_refused():
         handler.load_model()
 
 
-def test_batches_form_within_the_bundle_up_to_a_limit():
-    handler = LiteRtModelHandler("sound", max_batch=16)
-    assert handler.batch_elements_kwargs() == {"min_batch_size": 1, "max_batch_size": 16}
-    assert handler.get_num_bytes(_inputs("sound", 3)) == 3 * 160 * 64
-    with pytest.raises(ValueError, match="max_batch is 65, limits 1 to 64"):
-        LiteRtModelHandler("sound", max_batch=65)
+def test_a_block_is_a_batch_so_that_nothing_is_batched_again():
+    handler = LiteRtModelHandler("sound")
+    assert handler.batch_elements_kwargs() == {"min_batch_size": 1, "max_batch_size": 1}
+    assert handler.get_num_bytes([np.stack(_inputs("sound", 3))]) == 3 * 160 * 64

@@ -24,7 +24,15 @@ from schemas.readings import (
 from tests.transforms.homes import LABELS, MINUTE0, publish_us
 from tests.transforms.runs import run_batch, run_stream
 from transforms.elements import AcceptedReading, Score
-from transforms.score_readings import DEVICE, FAMILIES, SUMMARY_NAMES, ScoreReadings, quantities
+from transforms.score_readings import (
+    BLOCK,
+    DEVICE,
+    FAMILIES,
+    SUMMARY_NAMES,
+    ScoreReadings,
+    prepare,
+    quantities,
+)
 
 KINDS = {
     "motion": pb.SENSOR_KIND_MOTION,
@@ -72,11 +80,12 @@ class FakeHandler(ModelHandler):
         if self.broken == "raises":
             raise RuntimeError("the interpreter gave up")
         labels = LABELS[model.family]
-        for example in batch:
-            assert example.shape == input_shape(model.family)
+        for block in batch:
+            assert block.shape == (len(block), *input_shape(model.family))
             top = 0.9 if self.broken is None else self.broken
             rest = [0.1 / (len(labels) - 1)] * (len(labels) - 1)
-            yield Said(labels[-1], top, tuple(labels), (*rest, top), f"{model.family}-1")
+            said = Said(labels[-1], top, tuple(labels), (*rest, top), f"{model.family}-1")
+            yield [said] * len(block)
 
 
 def handlers(**broken: Any) -> dict[str, FakeHandler]:
@@ -149,14 +158,34 @@ def test_every_family_is_scored_by_its_own_model_and_keeps_its_context():
         assert (score.batch_id, score.publish_us) == ("gw-1.0e.1", publish_us(0))
 
 
-def test_a_batch_keeps_readings_and_verdicts_together():
-    readings = [accepted("air", f"air-{n}", minute=n) for n in range(40)]
+def test_a_block_keeps_readings_and_verdicts_together():
+    count = 2 * BLOCK + 5
 
-    found = scores_of(readings)
+    found = scores_of([accepted("air", f"air-{n}", minute=n) for n in range(count)])
 
     assert {name: s.minute_us for name, s in found.items()} == {
-        f"air-{n}": (MINUTE0 + n) * 60_000_000 for n in range(40)
+        f"air-{n}": (MINUTE0 + n) * 60_000_000 for n in range(count)
     }
+
+
+def test_a_block_keeps_bare_devices_and_waveforms_apart():
+    block = prepare([accepted("motion", f"motion-{n}", bare=n % 3 == 0) for n in range(10)])
+
+    assert [score.sensor_id for score in block.device] == [f"motion-{n}" for n in range(0, 10, 3)]
+    assert [score.sensor_id for score in block.blanks] == [f"motion-{n}" for n in range(10) if n % 3]
+    assert block.inputs.shape == (6, *input_shape("motion"))
+
+
+def test_a_reading_that_features_refuse_spoils_no_other_of_its_block():
+    good, bad = accepted("air", "air-1"), accepted("air", "air-2")
+    bad = bad._replace(
+        reading=pb.Reading(sensor_id="air-2", air=pb.AirPayload(samples=b"1")).SerializeToString()
+    )
+
+    block = prepare([good, bad, good])
+
+    assert (len(block.blanks), len(block.inputs), block.unscorable) == (2, 2, 1)
+    assert prepare([bad]).unscorable == 1
 
 
 def test_a_stream_is_scored_in_the_bundle_that_brought_it():
