@@ -27,7 +27,7 @@ from benchmarks.bare_loop import BareLoop
 from pipelines.io import Io
 from pipelines.monitor import build, model_handlers
 from pipelines.options import MonitorConfig
-from schemas.archive import DEAD_LETTER_SCHEMA
+from schemas.archive import DEAD_LETTER_SCHEMA, PARTITIONS
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import ArchiveRaw
 from transforms.elements import RawMessage
@@ -95,7 +95,7 @@ def stream(subscription: str, output: Path, ca: Path, beam_options: list[str]) -
 
 
 def _read(folder: Path) -> Iterator[RawMessage]:
-    for file in sorted(folder.glob("hour=*/*.avro")):
+    for file in sorted(folder.glob(f"{PARTITIONS}/*.avro")):
         with file.open("rb") as stored:
             for row in fastavro.reader(stored):
                 yield raw_message(row)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from benchmarks.recorded import Recording
 from local import emulators, parts, topics
 from local.config import ROOT, Settings, isolated
 from local.engine import runner_options
+from schemas.archive import PARTITIONS
 
 PACE_PER_S: Final = 40.0  # as 2,400 homes send them
 _START_LIMIT_S: Final = 60
@@ -86,7 +87,7 @@ def _pass(
 
 
 def _objects(archive: Path) -> int:
-    return sum(1 for _ in archive.glob("hour=*/*.avro"))
+    return sum(1 for _ in archive.glob(f"{PARTITIONS}/*.avro"))
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def _submit(settings: Settings, output: Path, ca: Path) -> None:
 
 def archived(folder: Path) -> int:
     """Rows of all archive objects."""
-    return sum(_rows(file) for file in folder.glob("hour=*/*.avro"))
+    return sum(_rows(file) for file in folder.glob(f"{PARTITIONS}/*.avro"))
 
 
 @functools.cache

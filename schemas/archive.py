@@ -1,14 +1,28 @@
 """Avro: the archive (the batch as it was signed) and the dead letters.
 
 Plain Avro tools and BigQuery external tables read both. Files lie under
-`{archive}/hour=YYYY-MM-DDTHH/` by arrival hour (publish time, UTC).
+`{archive}/day=YYYY-MM-DD/hour=HH/` by arrival hour (publish time, UTC): hive partitions that BigQuery
+reads as `{day:DATE}/{hour:STRING}`. The hour is text: it keeps its zero, and sorts.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 SCHEMA_VERSION: Final = 1
+PARTITIONS: Final = "day=*/hour=*"  # glob below the folder
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def partition(publish_us: int) -> str:
+    """Publish time, µs since 1970 UTC → folder of the arrival hour.
+
+    >>> partition(7 * 3_600_000_000)
+    'day=1970-01-01/hour=07'
+    """
+    return (_EPOCH + dt.timedelta(microseconds=publish_us)).strftime("day=%Y-%m-%d/hour=%H")
+
 
 ARCHIVE_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",

@@ -16,11 +16,11 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.archive import ARCHIVE_SCHEMA
+from schemas.archive import ARCHIVE_SCHEMA, partition
 from schemas.envelope import parse_envelope
 from schemas.errors import BadInput
 from transforms.elements import RawMessage, Receipt
-from transforms.write_objects import arrival_hour, avro_bytes, object_name, write_object
+from transforms.write_objects import avro_bytes, object_name, write_object
 
 
 def archive_row(message: RawMessage) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class _Archive(beam.DoFn):
 
     def process(self, message: RawMessage) -> None:
         self._messages_in.inc()
-        self._partitions.setdefault((arrival_hour(message.publish_us), message.lane), []).append(message)
+        self._partitions.setdefault((partition(message.publish_us), message.lane), []).append(message)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for (_, lane), messages in self._partitions.items():
@@ -93,7 +93,7 @@ class ArchiveRaw(beam.PTransform):
     """RawMessage → objects under `folder` (gs:// or a local path) → Receipt.
 
     Args:
-        folder: Where the partitions `hour=…/` are made.
+        folder: Where the partitions `day=…/hour=…/` are made.
     """
 
     def __init__(self, folder: str) -> None:

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas.archive import PARTITIONS
 from transforms.elements import RawMessage
 
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
@@ -45,7 +46,7 @@ class ReadArchive(beam.PTransform):
 
     def __init__(self, folder: str, lanes: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self._pattern = f"{folder.rstrip('/')}/hour=*/*.avro"
+        self._pattern = f"{folder.rstrip('/')}/{PARTITIONS}/*.avro"
         self._lanes = frozenset(lanes)
 
     def expand(self, root: Any) -> Any:

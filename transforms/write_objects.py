@@ -6,7 +6,6 @@ again writes another object with the same rows; readers drop copies by identity.
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import os
 import uuid
@@ -18,21 +17,12 @@ import fastavro
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
-_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
-
-
-def arrival_hour(publish_us: int) -> str:
-    """Publish time → the name of its partition.
-
-    >>> arrival_hour(0)
-    'hour=1970-01-01T00'
-    """
-    return (_EPOCH + dt.timedelta(microseconds=publish_us)).strftime("hour=%Y-%m-%dT%H")
+from schemas.archive import partition
 
 
 def object_name(folder: str, publish_us: int, prefix: str) -> str:
     """A name that no other bundle takes, in the partition of the arrival hour."""
-    return f"{folder}/{arrival_hour(publish_us)}/{prefix}-{uuid.uuid4().hex}.avro"
+    return f"{folder}/{partition(publish_us)}/{prefix}-{uuid.uuid4().hex}.avro"
 
 
 def avro_bytes(rows: Iterable[dict[str, Any]], schema: Any) -> bytes:
@@ -74,7 +64,7 @@ class _WriteRows(beam.DoFn):
         self._hours: dict[str, list[dict[str, Any]]] = {}
 
     def process(self, row: dict[str, Any]) -> None:
-        self._hours.setdefault(arrival_hour(row["publish_time"]), []).append(row)
+        self._hours.setdefault(partition(row["publish_time"]), []).append(row)
 
     def finish_bundle(self) -> None:
         for rows in self._hours.values():
@@ -88,7 +78,7 @@ class _WriteRows(beam.DoFn):
 
 
 class WriteAvroObjects(beam.PTransform):
-    """Rows with a `publish_time` in µs → objects `{folder}/hour=…/{prefix}-….avro`."""
+    """Rows with a `publish_time` in µs → objects `{folder}/day=…/hour=…/{prefix}-….avro`."""
 
     def __init__(self, folder: str, prefix: str, schema: dict[str, Any]) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from benchmarks.bare_loop import BareLoop
 from benchmarks.jobs import _read
 from benchmarks.recorded import Recording, raw_bytes, record
 from schemas import hearthwatch_v1_pb2 as pb
+from schemas.archive import PARTITIONS
 from schemas.envelope import open_body, parse_envelope
 from schemas.readings import MINUTE_US
 from transforms.decode_batches import decode
@@ -89,6 +90,6 @@ def test_the_bare_loop_scores_every_reading_and_raises_nothing_in_quiet_homes(
     assert loop.counts["rejected"] == 0
     assert loop.alarm_kinds == set()
     assert sum(loop.stages.values()) > 0
-    assert len(list(tmp_path.glob("archive/hour=*/*.avro"))) == 1
+    assert len(list(tmp_path.glob(f"archive/{PARTITIONS}/*.avro"))) == 1
     rows = (tmp_path / "warehouse" / "readings_scores" / "0.jsonl").read_text().splitlines()
     assert len(rows) == recording.readings

@@ -16,13 +16,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.archive_raw import _Archive
 from transforms.elements import RawMessage
-from transforms.read_pubsub import Lease, _PullDoFn
+from transforms.lease import Lease
+from transforms.read_pubsub import BundleBounds, _PullDoFn
 
 
 class PullAndAcknowledge(_PullDoFn):
     """Broken: what a bundle emitted is acknowledged at once, before it is archived."""
 
     def setup(self) -> None:
+        super().setup()
+
         def acknowledge_now(lease: Lease, token: object, held: list[tuple[float, str]]) -> None:  # noqa: ARG001
             if held:
                 lease._client.acknowledge(lease._subscription, [ack_id for _, ack_id in held])
@@ -57,7 +60,7 @@ def main() -> None:
         pipeline
         | "Start" >> beam.Impulse()
         | "Pull"
-        >> beam.ParDo(pull(flags.subscription, "minutes", 0.5, 1_000, 16 << 20)).with_output_types(RawMessage)
+        >> beam.ParDo(pull(flags.subscription, "minutes", BundleBounds())).with_output_types(RawMessage)
         | "ArchiveRaw" >> beam.ParDo(SlowArchive(flags.archive, flags.slow_s))
     )
     pipeline.run()

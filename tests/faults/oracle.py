@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import fastavro
 
-from transforms.read_pubsub import SubscriberClient
+from schemas.archive import PARTITIONS
+from transforms.pubsub_client import SubscriberClient
 
 
 class Verdict(NamedTuple):
@@ -32,7 +33,7 @@ def archived_payloads(folder: Path) -> list[bytes]:
     """Every envelope in the archive, copies included."""
     return [
         row["envelope"]
-        for path in sorted(folder.glob("hour=*/*.avro"))
+        for path in sorted(folder.glob(f"{PARTITIONS}/*.avro"))
         for row in fastavro.reader(path.open("rb"))
     ]
 
@@ -53,7 +54,7 @@ def judge(published: dict[int, bytes], archived: list[bytes], waiting: set[bytes
 def drain(subscription: str, client: SubscriberClient) -> set[bytes]:
     """Everything that the subscription would still deliver. Call when no lease is out any more."""
     payloads: set[bytes] = set()
-    while received := client.pull(subscription, 1_000, wait_s=5.0):
-        payloads |= {message.message.data for message in received}
+    while received := client.probe(subscription, 1_000):
+        payloads |= {message.data for message in received}
         client.acknowledge(subscription, [message.ack_id for message in received])
     return payloads

@@ -20,8 +20,9 @@ from local import emulators, parts
 from local.config import ROOT, Settings, isolated
 from local.engine import runner_options
 from local.topics import create_pair
+from schemas.archive import PARTITIONS
 from tests.faults.oracle import archived_payloads, drain, judge
-from transforms.read_pubsub import SubscriberClient
+from transforms.pubsub_client import SubscriberClient
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(420)]
 
@@ -130,7 +131,7 @@ def _more_than(before: int, folder: Path) -> Callable[[], bool]:
 
 
 def _objects(folder: Path) -> int:
-    return len(list(folder.glob("hour=*/*.avro")))
+    return len(list(folder.glob(f"{PARTITIONS}/*.avro")))
 
 
 def _workers(settings: Settings) -> list[psutil.Process]:

@@ -23,6 +23,7 @@ from google.cloud import firestore, pubsub_v1
 from local import emulators, engine, parts
 from local.config import ROOT, Settings, isolated
 from local.topics import subscription
+from schemas.archive import PARTITIONS
 from tests.fakes import Fleet
 
 
@@ -79,7 +80,7 @@ class RunningPipeline:
         return found
 
     def _rows(self, folder: str) -> list[dict[str, Any]]:
-        files = sorted((self.output / folder).glob("hour=*/*.avro"))
+        files = sorted((self.output / folder).glob(f"{PARTITIONS}/*.avro"))
         return [row for file in files for row in fastavro.reader(file.open("rb"))]
 
 

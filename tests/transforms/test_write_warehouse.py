@@ -48,7 +48,7 @@ RECEIPT = Receipt(
     message_id="m-7",
     publish_us=1_772_366_461_000_000,
     size=31_000,
-    object_name="archive/hour=2026-03-01T12/batches-1.avro",
+    object_name="archive/day=2026-03-01/hour=12/batches-1.avro",
 )
 SCORE = score("air-kitchen", 0, "fire", 0.8)._replace(quantities=[900.0, 3.0, math.nan, 60.0, 20.0, 1000.0])
 WINDOW = fuse(home_window([score("sound-kitchen", 0, "glass_break", 0.9), score("motion-hall", 1, "person")]))

@@ -1,21 +1,15 @@
-"""When the source acknowledges: never before a later bundle's commit."""
+"""When a message may be acknowledged: never before a later bundle's commit."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.read_pubsub import Lease, _Bundles
-
-
-def _message(number: int) -> tuple[float, SimpleNamespace]:
-    return (0.0, SimpleNamespace(ack_id=f"a{number}", message=SimpleNamespace(data=bytes(10))))
+from transforms.held_bundles import HeldBundles
 
 
 def test_a_bundle_is_acknowledged_by_one_that_started_after_its_finalization() -> None:
-    bundles = _Bundles()
+    bundles = HeldBundles()
     bundles.finished("first", [(0.0, "a"), (0.0, "b")])
     bundles.finished("beside", [(0.0, "c")])
     assert bundles.finalize("first", started=1.0, now=5.0) == []
@@ -26,7 +20,7 @@ def test_a_bundle_is_acknowledged_by_one_that_started_after_its_finalization() -
 
 
 def test_what_is_not_acknowledged_is_held_and_so_kept_from_redelivery() -> None:
-    bundles = _Bundles()
+    bundles = HeldBundles()
     bundles.finished("first", [(0.0, "a")])
     assert bundles.held() == [(0.0, "a")]
     bundles.finalize("first", started=1.0, now=2.0)
@@ -34,7 +28,7 @@ def test_what_is_not_acknowledged_is_held_and_so_kept_from_redelivery() -> None:
 
 
 def test_a_bundle_that_never_finished_is_given_up_in_time() -> None:
-    bundles = _Bundles()
+    bundles = HeldBundles()
     bundles.finished("failed", [(10.0, "a")])
     bundles.forget(oldest=9.0)
     assert bundles.held() == [(10.0, "a")]
@@ -46,7 +40,7 @@ def test_a_bundle_that_never_finished_is_given_up_in_time() -> None:
     steps=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.integers(0, 20)), max_size=30),
 )
 def test_nothing_is_acknowledged_twice_or_before_two_finalizations(steps: list[tuple[int, int, int]]) -> None:
-    bundles, acknowledged, finalizations, now = _Bundles(), [], {}, 0.0
+    bundles, acknowledged, finalizations, now = HeldBundles(), [], {}, 0.0
     for number in range(6):
         bundles.finished(number, [(0.0, str(number))])
     for number, before, wait in steps:
@@ -60,9 +54,12 @@ def test_nothing_is_acknowledged_twice_or_before_two_finalizations(steps: list[t
     assert len(acknowledged) == len(set(acknowledged))
 
 
-def test_messages_that_a_bundle_gave_back_are_taken_again_in_their_order() -> None:
-    lease = Lease("projects/p/subscriptions/s", client=None)  # type: ignore[arg-type]
-    lease.give_back([_message(1), _message(2), _message(3)])
-    taken = lease.take(2, wait_s=0.0)
-    lease.give_back(taken[1:])
-    assert [message.ack_id for _, message in lease.take(10, wait_s=0.0)] == ["a2", "a3"]
+def test_a_failed_bundle_gives_up_its_messages_unless_it_was_committed() -> None:
+    bundles = HeldBundles()
+    bundles.finished("failed", [(0.0, "a")])
+    bundles.finished("committed", [(0.0, "b")])
+    bundles.finalize("committed", started=1.0, now=2.0)
+    assert bundles.abandon("failed") == ["a"]
+    assert bundles.abandon("committed") == []
+    assert bundles.held() == [(0.0, "b")]
+    assert bundles.count() == 1
