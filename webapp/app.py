@@ -15,7 +15,7 @@ from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
-from webapp import actions, console, permissions, stream
+from webapp import actions, console, homes, permissions, stream
 from webapp import auth as auth_blueprint
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
@@ -56,7 +56,7 @@ def create_app(
     if live is None:
         live = LiveQueue(alarms, clock, boot=secrets.token_hex(4))
         live.start()
-        Sweeper(alarms, live.open_alarms, clock).start()
+        Sweeper(alarms, live, clock).start()
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions |= {"web_config": config, "alarms": alarms, "clock": clock, "live": live}
@@ -69,7 +69,7 @@ def create_app(
 
 
 def _register(app: Flask, live: LiveQueue) -> None:
-    for module in (auth_blueprint, console, actions, stream):
+    for module in (auth_blueprint, console, actions, homes, stream):
         app.register_blueprint(module.blueprint)
 
     @app.get("/health")

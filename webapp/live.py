@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from schemas.alarms import Alarm, DirectoryEntry, LaneProof
+from schemas.alarms import Alarm, DirectoryEntry, LaneProof, OnTest
 from webapp.errors import Unreachable
 from webapp.repository import Change, Watch
 
@@ -52,6 +52,8 @@ class Source(Protocol):
 
     def path_proofs(self) -> dict[str, LaneProof]: ...
 
+    def homes_on_test(self, now_us: int) -> dict[str, OnTest]: ...
+
 
 class LiveQueue:
     """All open alarms as browsers see them. `start()` once a process, after any fork."""
@@ -76,6 +78,7 @@ class LiveQueue:
         self._truth: dict[str, Alarm] = {}
         self._alarms: dict[str, Alarm] = {}
         self._homes: dict[str, DirectoryEntry] = {}
+        self._tests: dict[str, OnTest] = {}
         self._path: dict[str, Any] = {}
         self._live, self._since_us = False, clock()
         self._ring: deque[tuple[int, Message]] = deque(maxlen=RING)
@@ -113,6 +116,11 @@ class LiveQueue:
                 return list(self._alarms.values())
         return self._source.open_alarms()
 
+    @property
+    def homes_on_test(self) -> frozenset[str]:
+        """As of the last probe."""
+        return frozenset(self._tests)
+
     def _cursor(self, last_id: str) -> int | None:
         boot, _, version = last_id.rpartition("-")
         known = boot == self._boot and version.isdecimal()
@@ -137,9 +145,10 @@ class LiveQueue:
         return Message("snapshot", json.dumps(whole), f"{self._boot}-{self._version}")
 
     def _row(self, alarm: Alarm) -> dict[str, Any]:
-        home = self._homes.get(alarm.home_id)
+        home, test = self._homes.get(alarm.home_id), self._tests.get(alarm.home_id)
         return {
             **alarm.document(),
+            "on_test_until_us": test.until_us if test else None,
             "address": home.address if home else None,
             "place": home.place if home else None,
         }
@@ -181,6 +190,7 @@ class LiveQueue:
                     self._publish("path", path)
             self._tend_watch(now_us)
             self._fill_directory(now_us)
+            self._mark_tests(self._source.homes_on_test(now_us))
         except Unreachable as error:
             log.warning("queue not live: %s", error)
             self._drop_watch()
@@ -249,6 +259,16 @@ class LiveQueue:
             fresh = {home for home, entry in found.items() if self._homes.get(home) != entry}
             self._homes = {h: e for h, e in {**self._homes, **found}.items() if h in homes}
             rows = [self._row(a) for a in self._alarms.values() if a.home_id in fresh]
+            if rows:
+                self._publish("delta", {"upserts": rows, "removed": []})
+
+    def _mark_tests(self, tests: dict[str, OnTest]) -> None:
+        with self._changed:
+            turned = {
+                home for home in tests.keys() | self._tests.keys() if tests.get(home) != self._tests.get(home)
+            }
+            self._tests = tests
+            rows = [self._row(a) for a in self._alarms.values() if a.home_id in turned]
             if rows:
                 self._publish("delta", {"upserts": rows, "removed": []})
 

@@ -30,6 +30,7 @@ class Power(StrEnum):
     WATCH = "watch"  # queue and cards, with names and phones
     HANDLE = "handle"
     TAKE_OVER = "take over"
+    TEST = "test"  # put a home on test
 
 
 HOLDERS: Final[dict[Power, frozenset[str]]] = {
@@ -37,6 +38,7 @@ HOLDERS: Final[dict[Power, frozenset[str]]] = {
     Power.WATCH: frozenset({"dispatcher", "supervisor"}),
     Power.HANDLE: frozenset({"dispatcher", "supervisor"}),
     Power.TAKE_OVER: frozenset({"supervisor"}),
+    Power.TEST: frozenset({"dispatcher", "supervisor"}),
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])

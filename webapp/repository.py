@@ -7,27 +7,23 @@ of `webapp.lifecycle`, and updates only the console's fields by mask.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol
 
 from google.api_core.exceptions import FailedPrecondition
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
-from pydantic import BaseModel, ValidationError
 
 from schemas import alarms as docs
-from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, SafeWord
+from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, OnTest, SafeWord
 from schemas.audit import AuditAnchor
-from schemas.events import AlarmKind, Category
-from webapp import audit, handling
+from webapp import audit, handling, on_test
 from webapp.audit_store import AuditStore
 from webapp.errors import NotFound
 from webapp.lifecycle import Actor, Rule, Step
 from webapp.reaching import READ_TIMEOUT_S, reaching
+from webapp.reading import read_alarm, readable
 
-log = logging.getLogger(__name__)
-M = TypeVar("M", bound=BaseModel)
 MAX_EVIDENCE: Final = 60  # newest first; a longer episode says so by its count
 MAX_HISTORY: Final = 100
 STAMP_ATTEMPTS: Final = 3
@@ -132,6 +128,14 @@ class AlarmRepository:
             found = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         return readable(SafeWord, found.to_dict()) if found.exists else None
 
+    def homes_on_test(self, now_us: int) -> dict[str, OnTest]:
+        """Homes that are on test now."""
+        query = self._client.collection(docs.ON_TEST).where(filter=FieldFilter("until_us", ">", now_us))
+        with reaching():
+            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=None))
+        tests = {s.id: readable(OnTest, s.to_dict()) for s in found}
+        return {home: test for home, test in tests.items() if test}
+
     # -- writing -----------------------------------------------------------------------------
 
     def presented(self, alarm_ids: Iterable[str], now_us: int) -> None:
@@ -190,6 +194,58 @@ class AlarmRepository:
             alarm: Alarm = run(self._client.transaction())
         return alarm
 
+    def begin_test(self, home_id: str, actor: Actor, minutes: int, reason: str, now_us: int) -> OnTest:
+        """See `on_test.begin`.
+
+        Raises:
+            NotFound: No such home.
+        """
+        return self._change_test(
+            home_id,
+            actor,
+            "test begun",
+            now_us,
+            lambda _: on_test.begin(home_id, actor, minutes, reason, now_us),
+        )
+
+    def end_test(self, home_id: str, actor: Actor, now_us: int) -> OnTest:
+        """See `on_test.end`.
+
+        Raises:
+            NotFound: No such home, or it is not on test.
+        """
+
+        def rule(now: OnTest | None) -> OnTest:
+            if now is None or now.until_us <= now_us:
+                raise NotFound(f"{home_id[:80]!r} is not on test")
+            return on_test.end(now, now_us)
+
+        return self._change_test(home_id, actor, "test ended", now_us, rule)
+
+    def _change_test(
+        self, home_id: str, actor: Actor, action: str, now_us: int, rule: Callable[[OnTest | None], OnTest]
+    ) -> OnTest:
+        reference = document_of(self._client.collection(docs.ON_TEST), home_id)
+        with reaching():
+            home = document_of(self._client.collection(docs.HOMES), home_id)
+            if not home.get(timeout=READ_TIMEOUT_S, retry=None).exists:
+                raise NotFound(f"no home {home_id[:80]!r}")
+
+        @firestore.transactional
+        def run(transaction: firestore.Transaction) -> OnTest:
+            document = reference.get(transaction=transaction).to_dict()
+            before = readable(OnTest, document) if document else None
+            after = rule(before)
+            record = on_test.record(actor, action, before, after, now_us)
+            head = self._audit.read_head(record.chain, transaction)
+            transaction.set(reference, after.document())
+            self._audit.append(head, record, transaction)
+            return after
+
+        with reaching():
+            made: OnTest = run(self._client.transaction())
+        return made
+
     def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:
         """Record that something was asked for and refused."""
         self._audit.add(audit.of_denial(actor, action, target, reason, now_us))
@@ -217,13 +273,21 @@ class AlarmRepository:
             transaction.delete(reference)
 
     def _reference(self, alarm_id: str) -> firestore.DocumentReference:
-        if not alarm_id or len(alarm_id) > 128 or "/" in alarm_id or alarm_id.startswith("."):
-            raise NotFound(f"no alarm {alarm_id[:80]!r}")
-        return self._alarms.document(alarm_id)
+        return document_of(self._alarms, alarm_id)
 
     def _open_query(self) -> firestore.Query:
         # "not closed" rather than a list of states: a state that a newer version adds stays visible.
         return self._alarms.where(filter=FieldFilter("state", "!=", AlarmState.CLOSED.value))
+
+
+def document_of(collection: firestore.CollectionReference, name: str) -> firestore.DocumentReference:
+    """
+    Raises:
+        NotFound: No document can have this name.
+    """
+    if not name or len(name) > 128 or "/" in name or name.startswith("."):
+        raise NotFound(f"no {collection.id} {name[:80]!r}")
+    return collection.document(name)
 
 
 class _FirestoreWatch:
@@ -246,42 +310,3 @@ class _FirestoreWatch:
         kept = [read_alarm(c.document.id, c.document.to_dict()) for c in changes if c.type.name != "REMOVED"]
         whole, self._whole = self._whole, False
         self._on_change(Change(kept, gone, whole))
-
-
-# What stands in for a field that this version cannot read: an alarm is shown, never hidden.
-_UNREADABLE: Final[dict[str, Any]] = {
-    "home_id": "unknown home",
-    "kind": AlarmKind.UNKNOWN,
-    "category": Category.TROUBLE,
-    "code": 0,
-    "title": "Alarm that this console cannot read in full",
-    "headline": "",
-    "avs_level": 0,
-    "occurred_us": 0,
-    "opened_us": 0,
-    "updated_us": 0,
-}
-
-
-def read_alarm(alarm_id: str, document: dict[str, Any]) -> Alarm:
-    """Document → alarm; fields that this version cannot read fall back, so that it is still shown."""
-    document = {**document, "alarm_id": alarm_id}
-    try:
-        return Alarm.model_validate(document)
-    except ValidationError as error:
-        unreadable = {str(fault["loc"][0]) for fault in error.errors()}
-    kept = {k: v for k, v in document.items() if k not in unreadable}
-    return Alarm.model_validate({**_UNREADABLE, **kept})
-
-
-def readable(model: type[M], document: Any) -> M | None:
-    """Document → model; None, and a line in the log, if this version cannot read it.
-
-    One bad document must not take the others, or the listener, with it. The log names the fields only.
-    """
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
-        log.warning("unreadable %s: %s", model.__name__, fields)
-        return None

@@ -16,6 +16,7 @@ from schemas.audit import AuditAnchor
 from webapp import escalation, lifecycle
 from webapp.errors import NotFound, Unreachable
 from webapp.lifecycle import SECOND_US, SYSTEM, Actor, Rule, Step
+from webapp.on_test import is_set_apart
 
 log = logging.getLogger(__name__)
 SWEEP_S: Final = 2.0
@@ -31,21 +32,32 @@ class Desk(Protocol):
     def anchor(self, at_us: int) -> AuditAnchor | None: ...
 
 
-def due(alarm: Alarm, now_us: int) -> Step | None:
+class Queue(Protocol):
+    """What it needs of the live queue: a sweep costs no reads unless something is due."""
+
+    def open_alarms(self) -> list[Alarm]: ...
+
+    @property
+    def homes_on_test(self) -> frozenset[str]: ...
+
+
+def due(alarm: Alarm, now_us: int, homes_on_test: frozenset[str]) -> Step | None:
     """The step that time itself takes: a lease that ran out first, then escalation."""
-    return lifecycle.lapse(alarm, now_us) or escalation.escalate(alarm, now_us)
+    lapsed = lifecycle.lapse(alarm, now_us)
+    if lapsed or is_set_apart(alarm, homes_on_test):
+        return lapsed
+    return escalation.escalate(alarm, now_us)
 
 
 class Sweeper:
     """`start()` once a process, after any fork.
 
     Args:
-        open_alarms: As the listener knows them: a sweep costs no reads unless something is due.
         clock: µs since 1970 UTC.
     """
 
-    def __init__(self, desk: Desk, open_alarms: Callable[[], list[Alarm]], clock: Callable[[], int]) -> None:
-        self._desk, self._open_alarms, self._clock = desk, open_alarms, clock
+    def __init__(self, desk: Desk, queue: Queue, clock: Callable[[], int]) -> None:
+        self._desk, self._queue, self._clock = desk, queue, clock
         self._anchored_us = clock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,20 +80,21 @@ class Sweeper:
             Unreachable: Firestore does not answer. Nothing is lost: what is due stays due.
         """
         now_us = self._clock()
-        waiting = [alarm for alarm in self._open_alarms() if due(alarm, now_us)]
+        on_test = self._queue.homes_on_test
+        waiting = [alarm for alarm in self._queue.open_alarms() if due(alarm, now_us, on_test)]
         waiting.sort(key=lambda a: (list(type(a.category)).index(a.category), a.opened_us))
-        taken = sum(self._take(alarm, now_us) for alarm in waiting[:MAX_STEPS])
+        taken = sum(self._take(alarm, now_us, on_test) for alarm in waiting[:MAX_STEPS])
         if now_us - self._anchored_us >= ANCHOR_S * SECOND_US:
             self._anchored_us = now_us
             self._desk.anchor(now_us)
         return taken
 
-    def _take(self, alarm: Alarm, now_us: int) -> bool:
+    def _take(self, alarm: Alarm, now_us: int, on_test: frozenset[str]) -> bool:
         taken = False
 
         def rule(fresh: Alarm) -> Step | None:
             nonlocal taken
-            step = due(fresh, now_us)
+            step = due(fresh, now_us, on_test)
             taken = step is not None
             return step
 

@@ -11,18 +11,21 @@ from schemas.alarms import (
     AlarmState,
     DirectoryEntry,
     Evidence,
+    HomeStatus,
     Label,
     LaneProof,
+    OnTest,
     SafeWord,
     open_id,
 )
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
-from webapp import audit, handling
+from webapp import audit, handling, on_test
 from webapp.accounts import Account
 from webapp.audit import Record, Trail
 from webapp.errors import NotFound, SignInRefused, Unreachable
 from webapp.lifecycle import Actor, Rule
-from webapp.repository import Change, read_alarm
+from webapp.reading import read_alarm
+from webapp.repository import Change
 from webapp.sessions import Session
 
 
@@ -63,6 +66,8 @@ class MemoryAlarms:
         self.watches = 0
         self.safe_words: dict[str, SafeWord] = {}
         self.labels: dict[str, Label] = {}
+        self.statuses: dict[str, HomeStatus] = {}
+        self.tests: dict[str, OnTest] = {}
         self.audit: list[AuditEntry] = []
         self.heads: dict[str, AuditHead] = {}
         self.anchors: list[AuditAnchor] = []
@@ -156,6 +161,31 @@ class MemoryAlarms:
                 self.labels[alarm_id] = label
         self._tell(alarm_id)
         return self.alarm(alarm_id)
+
+    def homes_on_test(self, now_us: int) -> dict[str, OnTest]:
+        self._reach()
+        return {home: test for home, test in self.tests.items() if test.until_us > now_us}
+
+    def begin_test(self, home_id: str, actor: Actor, minutes: int, reason: str, now_us: int) -> OnTest:
+        self._home(home_id)
+        after = on_test.begin(home_id, actor, minutes, reason, now_us)
+        return self._change_test(actor, "test begun", after, now_us)
+
+    def end_test(self, home_id: str, actor: Actor, now_us: int) -> OnTest:
+        self._home(home_id)
+        if home_id not in self.homes_on_test(now_us):
+            raise NotFound(f"{home_id!r} is not on test")
+        return self._change_test(actor, "test ended", on_test.end(self.tests[home_id], now_us), now_us)
+
+    def _change_test(self, actor: Actor, action: str, after: OnTest, now_us: int) -> OnTest:
+        self._record(on_test.record(actor, action, self.tests.get(after.home_id), after, now_us))
+        self.tests[after.home_id] = after
+        return after
+
+    def _home(self, home_id: str) -> None:
+        self._reach()
+        if home_id not in self.statuses:
+            raise NotFound(f"no home {home_id!r}")
 
     def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:
         self._reach()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.alarms import Alarm, case_number
+from schemas.alarms import Alarm, HomeStatus, case_number
 from schemas.events import Code
 from tests.webapp.conftest import Desk
 from tests.webapp.seed import directory, make_alarm
@@ -165,6 +165,31 @@ def test_refusal_stands_also_if_it_cannot_be_recorded(
     monkeypatch.setattr(desk.alarms, "deny", silent)
     assert desk.browser("ben").post(f"/alarms/{alarm.alarm_id}/claim").status_code == 409
     assert "could not be recorded" in caplog.text
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(4, 400), (5, 200), (480, 200), (481, 400)])
+def test_home_goes_on_test_within_bounds(desk: Desk, minutes: int, status: int) -> None:
+    desk.alarms.statuses["home-0001"] = HomeStatus(home_id="home-0001")
+    body = {"minutes": minutes, "reason": "service"}
+    assert desk.browser("anna").post("/homes/home-0001/test", body).status_code == status
+
+
+@pytest.mark.usefixtures("alarm")
+def test_rows_of_a_home_on_test_say_until_when_and_no_longer(desk: Desk) -> None:
+    desk.alarms.statuses["home-0001"] = HomeStatus(home_id="home-0001")
+    anna = desk.browser("anna")
+    desk.live.tick()
+    until_us = anna.post("/homes/home-0001/test", {"minutes": 5, "reason": "service"}).get_json()["until_us"]
+
+    def said() -> Any:
+        desk.live.tick()
+        [row] = json.loads(next(desk.live.follow("")).data)["alarms"]
+        return row["on_test_until_us"]
+
+    assert said() == until_us
+    assert desk.live.homes_on_test == {"home-0001"}
+    desk.clock.pass_s(301)
+    assert said() is None
 
 
 @pytest.mark.parametrize("power", list(Power))

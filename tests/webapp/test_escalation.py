@@ -25,9 +25,13 @@ class Room:
 
     def __init__(self) -> None:
         self.alarms, self.clock = MemoryAlarms(), Clock(NOW)
+        self.homes_on_test: frozenset[str] = frozenset()
+
+    def open_alarms(self) -> list[Alarm]:
+        return self.alarms.open_alarms()
 
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.alarms, self.alarms.open_alarms, self.clock)
+        return Sweeper(self.alarms, self, self.clock)
 
     def put(self, code: Code = Code.SMOKE, home: str = "home-0001") -> str:
         alarm = make_alarm(home, code, self.clock(), 0)
@@ -130,3 +134,18 @@ def test_audit_trail_is_anchored_every_minute(room: Room) -> None:
     room.clock.pass_s(60)
     sweeper.sweep()
     assert len(room.alarms.anchors) == 1
+
+
+def test_home_on_test_is_not_escalated_but_for_life_and_its_leases_run_out(room: Room) -> None:
+    fire, broken, held = room.put(Code.SMOKE), room.put(Code.PERIMETER), room.put(Code.AC_LOSS)
+    acting.claim(room.alarms, held, ANNA, NOW)
+    room.homes_on_test = frozenset({"home-0001"})
+    sweeper = room.sweeper()
+    room.clock.pass_s(4000)
+    sweeper.sweep()
+    sweeper.sweep()
+    assert [room.alarms.alarm(key).escalation for key in (fire, broken, held)] == [2, 0, 0]
+    assert room.alarms.alarm(held).state == "new"
+    room.homes_on_test = frozenset()
+    sweeper.sweep()
+    assert room.alarms.alarm(broken).escalation == 2, "the test is over and it is still there"

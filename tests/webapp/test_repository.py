@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import Aborted
 
-from schemas.alarms import Alarm, DirectoryEntry, LaneProof, SafeWord
+from schemas.alarms import Alarm, DirectoryEntry, HomeStatus, LaneProof, SafeWord
 from schemas.events import AlarmKind, Code
 from tests.webapp import acting
 from tests.webapp.conftest import PROJECT
@@ -25,7 +25,8 @@ from webapp.audit_store import AuditStore
 from webapp.errors import NotFound, Refused, Unreachable
 from webapp.lifecycle import Actor
 from webapp.reaching import reaching
-from webapp.repository import AlarmRepository, Change, read_alarm, readable
+from webapp.reading import read_alarm, readable
+from webapp.repository import AlarmRepository, Change
 from webapp.sessions import FirestoreSessions, Limits, Sessions, begin, current, key_of
 
 NOW = 1_790_000_000_000_000
@@ -34,7 +35,7 @@ ANNA, BEN = Actor("u-anna", "Anna"), Actor("u-ben", "Ben")
 
 COLLECTIONS = (
     *("alarms", "open", "directory", "operations", "console_sessions", "labels", "safe_words"),
-    *("audit", "audit_heads", "audit_anchors"),
+    *("audit", "audit_heads", "audit_anchors", "homes", "on_test"),
 )
 
 
@@ -61,6 +62,9 @@ class FirestoreDesk:
         proofs = {lane: proof.model_dump() for lane, proof in lanes.items()}
         self.client.collection("operations").document("path").set(proofs)
 
+    def set_home(self, home: HomeStatus) -> None:
+        self.client.collection("homes").document(home.home_id).set(home.document())
+
     def set_safe_word(self, word: SafeWord) -> None:
         self.client.collection("safe_words").document(word.home_id).set(word.document())
 
@@ -85,6 +89,9 @@ class MemoryDesk:
 
     def set_path(self, **lanes: LaneProof) -> None:
         self.repository.path = lanes
+
+    def set_home(self, home: HomeStatus) -> None:
+        self.repository.statuses[home.home_id] = home
 
     def set_safe_word(self, word: SafeWord) -> None:
         self.repository.safe_words[word.home_id] = word
@@ -272,6 +279,31 @@ def test_safe_word_is_found_by_home(desk: Any) -> None:
     desk.set_safe_word(stored)
     assert desk.repository.safe_word("home-0001") == stored
     assert desk.repository.safe_word("home-0002") is None
+
+
+def test_home_is_on_test_until_a_time_or_until_it_is_ended(desk: Any) -> None:
+    desk.set_home(HomeStatus(home_id="home-0001"))
+    minute = 60_000_000
+    begun = desk.repository.begin_test("home-0001", ANNA, 30, "new smoke sensor", NOW)
+    assert begun.until_us == NOW + 30 * minute
+    assert list(desk.repository.homes_on_test(NOW)) == ["home-0001"]
+    assert desk.repository.homes_on_test(NOW + 30 * minute) == {}
+    desk.repository.end_test("home-0001", BEN, NOW + minute)
+    assert desk.repository.homes_on_test(NOW + minute) == {}
+    with pytest.raises(NotFound, match="not on test"):
+        desk.repository.end_test("home-0001", BEN, NOW + 2 * minute)
+    entries = sorted(desk.trail().entries, key=lambda e: e.seq)
+    assert [(e.chain, e.user, e.action) for e in entries] == [
+        ("home:home-0001", "u-anna", "test begun"),
+        ("home:home-0001", "u-ben", "test ended"),
+    ]
+    assert audit.verify(desk.trail()) == []
+
+
+@pytest.mark.parametrize("home_id", ["home-9999", "..", "a/b"])
+def test_unknown_home_is_not_put_on_test(desk: Any, home_id: str) -> None:
+    with pytest.raises(NotFound):
+        desk.repository.begin_test(home_id, ANNA, 30, "x", NOW)
 
 
 def test_presented_is_stamped_once(desk: Any) -> None:
