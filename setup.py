@@ -69,7 +69,7 @@ setup(
         "local.training",
     ],
     package_data={
-        "schemas": ["*.proto", "py.typed"],
+        "schemas": ["*.proto", "py.typed", "dictionaries/*.dict"],
         "serving.weights": ["*.tflite", "*.json"],
         "webapp": ["templates/**/*", "static/**/*"],
     },

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
+from schemas.packing import pack, unpack
 from schemas.readings import MAX_ID_CHARS
 
 SCHEMA_VERSION: Final = 1
@@ -55,26 +56,58 @@ def signed_bytes(header: bytes, body: bytes) -> bytes:
     return _DOMAIN + len(header).to_bytes(4, "big") + header + body
 
 
-def seal(header: pb.Header, body: pb.Body, key: Ed25519PrivateKey, certificate: bytes) -> bytes:
+def seal(
+    header: pb.Header, body: pb.Body, key: Ed25519PrivateKey, certificate: bytes, *, dictionary_id: int = 0
+) -> bytes:
     """Header and body → serialized, compressed, signed Envelope.
 
-    Fills in `schema_version`, `codec` and `body_size` of `header`.
+    Fills in `schema_version`, `codec`, `body_size` and `dictionary_id` of `header`.
 
     Args:
         certificate: X.509 in DER.
+        dictionary_id: Not 0: all of it is packed as one with this dictionary, for small bodies, of
+            which header and certificate would be the larger part.
     """
+    envelope = plain_envelope(header, body, key, certificate, dictionary_id)
+    if dictionary_id:
+        envelope = pb.Envelope(packed=pack(envelope.SerializeToString(deterministic=True), dictionary_id))
+    return envelope.SerializeToString(deterministic=True)
+
+
+def plain_envelope(
+    header: pb.Header, body: pb.Body, key: Ed25519PrivateKey, certificate: bytes, dictionary_id: int
+) -> pb.Envelope:
+    """As `seal`, before it is packed; also what a dictionary is trained on."""
     raw = body.SerializeToString(deterministic=True)
     header.schema_version = SCHEMA_VERSION
-    header.codec = pb.CODEC_ZSTD
+    header.codec = pb.CODEC_NONE if dictionary_id else pb.CODEC_ZSTD
     header.body_size = len(raw)
-    packed = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(raw)
+    header.dictionary_id = dictionary_id
+    kept = raw if dictionary_id else zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(raw)
     head = header.SerializeToString(deterministic=True)
     return pb.Envelope(
         header=head,
-        body=packed,
-        signature=key.sign(signed_bytes(head, packed)),
+        body=kept,
+        signature=key.sign(signed_bytes(head, kept)),
         certificate=certificate,
-    ).SerializeToString(deterministic=True)
+    )
+
+
+def read_envelope(data: bytes) -> tuple[pb.Envelope, pb.Header]:
+    """Bytes from anywhere → envelope (unpacked if it was packed) and header, neither checked nor verified.
+
+    Raises:
+        BadInput: Oversize, or not an envelope.
+    """
+    if len(data) > MAX_ENVELOPE_BYTES:
+        raise BadInput(f"envelope is {len(data)} bytes, limit {MAX_ENVELOPE_BYTES}")
+    try:
+        envelope = pb.Envelope.FromString(data)
+        if envelope.packed:
+            envelope = pb.Envelope.FromString(unpack(envelope.packed, MAX_ENVELOPE_BYTES))
+        return envelope, pb.Header.FromString(envelope.header)
+    except DecodeError as error:
+        raise BadInput(f"not an envelope: {error}") from error
 
 
 def parse_envelope(data: bytes) -> tuple[pb.Envelope, pb.Header]:
@@ -83,13 +116,7 @@ def parse_envelope(data: bytes) -> tuple[pb.Envelope, pb.Header]:
     Raises:
         BadInput: Oversize, not an envelope, unknown schema version, or a malformed identity.
     """
-    if len(data) > MAX_ENVELOPE_BYTES:
-        raise BadInput(f"envelope is {len(data)} bytes, limit {MAX_ENVELOPE_BYTES}")
-    try:
-        envelope = pb.Envelope.FromString(data)
-        header = pb.Header.FromString(envelope.header)
-    except DecodeError as error:
-        raise BadInput(f"not an envelope: {error}") from error
+    envelope, header = read_envelope(data)
     if header.schema_version != SCHEMA_VERSION:
         raise BadInput(f"schema_version is {header.schema_version}, known versions: {SCHEMA_VERSION}")
     for field in ("home_id", "gateway_id"):

@@ -69,6 +69,16 @@ class Qualifier(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     QUALIFIER_RESTORE: _ClassVar[Qualifier]
     QUALIFIER_STATUS: _ClassVar[Qualifier]
 
+class BulkArray(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BULK_ARRAY_UNSPECIFIED: _ClassVar[BulkArray]
+    BULK_ARRAY_READINGS: _ClassVar[BulkArray]
+    BULK_ARRAY_PIR: _ClassVar[BulkArray]
+    BULK_ARRAY_LOG_MEL: _ClassVar[BulkArray]
+    BULK_ARRAY_LEVELS: _ClassVar[BulkArray]
+    BULK_ARRAY_AIR: _ClassVar[BulkArray]
+    BULK_ARRAY_ACCEL: _ClassVar[BulkArray]
+
 class CommandResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     COMMAND_RESULT_UNSPECIFIED: _ClassVar[CommandResult]
@@ -113,24 +123,33 @@ QUALIFIER_UNSPECIFIED: Qualifier
 QUALIFIER_NEW: Qualifier
 QUALIFIER_RESTORE: Qualifier
 QUALIFIER_STATUS: Qualifier
+BULK_ARRAY_UNSPECIFIED: BulkArray
+BULK_ARRAY_READINGS: BulkArray
+BULK_ARRAY_PIR: BulkArray
+BULK_ARRAY_LOG_MEL: BulkArray
+BULK_ARRAY_LEVELS: BulkArray
+BULK_ARRAY_AIR: BulkArray
+BULK_ARRAY_ACCEL: BulkArray
 COMMAND_RESULT_UNSPECIFIED: CommandResult
 COMMAND_RESULT_DONE: CommandResult
 COMMAND_RESULT_REFUSED: CommandResult
 COMMAND_RESULT_EXPIRED: CommandResult
 
 class Envelope(_message.Message):
-    __slots__ = ("header", "body", "signature", "certificate", "intermediates")
+    __slots__ = ("header", "body", "signature", "certificate", "intermediates", "packed")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     header: bytes
     body: bytes
     signature: bytes
     certificate: bytes
     intermediates: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, header: _Optional[bytes] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., intermediates: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    packed: bytes
+    def __init__(self, header: _Optional[bytes] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., packed: _Optional[bytes] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("schema_version", "home_id", "gateway_id", "epoch", "seq", "lane", "created_us", "clock_unset", "codec", "body_size", "oldest_unsent_seq", "head_seq", "gaps", "arming", "epoch_start", "software_version", "dictionary_id", "synthetic")
@@ -211,18 +230,20 @@ class Arming(_message.Message):
     def __init__(self, mode: _Optional[_Union[ArmingMode, str]] = ..., phase: _Optional[_Union[ArmingPhase, str]] = ..., since_us: _Optional[int] = ..., bypassed_sensor_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Body(_message.Message):
-    __slots__ = ("readings", "events", "features", "bulk", "command_receipts")
+    __slots__ = ("readings", "events", "features", "bulk", "command_receipts", "features_minute_us")
     READINGS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     BULK_FIELD_NUMBER: _ClassVar[int]
     COMMAND_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_MINUTE_US_FIELD_NUMBER: _ClassVar[int]
     readings: _containers.RepeatedCompositeFieldContainer[Reading]
     events: _containers.RepeatedCompositeFieldContainer[Event]
     features: _containers.RepeatedCompositeFieldContainer[Features]
     bulk: _containers.RepeatedCompositeFieldContainer[BulkReference]
     command_receipts: _containers.RepeatedCompositeFieldContainer[CommandReceipt]
-    def __init__(self, readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Features, _Mapping]]] = ..., bulk: _Optional[_Iterable[_Union[BulkReference, _Mapping]]] = ..., command_receipts: _Optional[_Iterable[_Union[CommandReceipt, _Mapping]]] = ...) -> None: ...
+    features_minute_us: int
+    def __init__(self, readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Features, _Mapping]]] = ..., bulk: _Optional[_Iterable[_Union[BulkReference, _Mapping]]] = ..., command_receipts: _Optional[_Iterable[_Union[CommandReceipt, _Mapping]]] = ..., features_minute_us: _Optional[int] = ...) -> None: ...
 
 class Reading(_message.Message):
     __slots__ = ("reading_id", "sensor_id", "kind", "room", "minute_us", "seconds_present", "battery_percent", "motion", "sound", "air", "contact")
@@ -345,20 +366,32 @@ class Series(_message.Message):
     def __init__(self, sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., room: _Optional[str] = ..., quantity: _Optional[str] = ..., unit: _Optional[str] = ..., start_us: _Optional[int] = ..., period_us: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Features(_message.Message):
-    __slots__ = ("reading_id", "sensor_id", "kind", "minute_us", "feature_version", "values")
+    __slots__ = ("reading_id", "sensor_id", "kind", "minute_us", "feature_version", "values", "room", "seconds_missing", "battery_percent", "steps", "summary", "log_mel")
     READING_ID_FIELD_NUMBER: _ClassVar[int]
     SENSOR_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     MINUTE_US_FIELD_NUMBER: _ClassVar[int]
     FEATURE_VERSION_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_MISSING_FIELD_NUMBER: _ClassVar[int]
+    BATTERY_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LOG_MEL_FIELD_NUMBER: _ClassVar[int]
     reading_id: bytes
     sensor_id: str
     kind: SensorKind
     minute_us: int
     feature_version: int
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., minute_us: _Optional[int] = ..., feature_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+    room: str
+    seconds_missing: int
+    battery_percent: int
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    summary: _containers.RepeatedScalarFieldContainer[int]
+    log_mel: bytes
+    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., minute_us: _Optional[int] = ..., feature_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., room: _Optional[str] = ..., seconds_missing: _Optional[int] = ..., battery_percent: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., summary: _Optional[_Iterable[int]] = ..., log_mel: _Optional[bytes] = ...) -> None: ...
 
 class BulkReference(_message.Message):
     __slots__ = ("object", "sha256", "size", "first_minute_us", "last_minute_us", "readings")
@@ -375,6 +408,34 @@ class BulkReference(_message.Message):
     last_minute_us: int
     readings: int
     def __init__(self, object: _Optional[str] = ..., sha256: _Optional[bytes] = ..., size: _Optional[int] = ..., first_minute_us: _Optional[int] = ..., last_minute_us: _Optional[int] = ..., readings: _Optional[int] = ...) -> None: ...
+
+class BulkObject(_message.Message):
+    __slots__ = ("version", "home_id", "gateway_id", "first_minute_us", "last_minute_us", "readings", "streams")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    HOME_ID_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MINUTE_US_FIELD_NUMBER: _ClassVar[int]
+    LAST_MINUTE_US_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    home_id: str
+    gateway_id: str
+    first_minute_us: int
+    last_minute_us: int
+    readings: int
+    streams: _containers.RepeatedCompositeFieldContainer[BulkStream]
+    def __init__(self, version: _Optional[int] = ..., home_id: _Optional[str] = ..., gateway_id: _Optional[str] = ..., first_minute_us: _Optional[int] = ..., last_minute_us: _Optional[int] = ..., readings: _Optional[int] = ..., streams: _Optional[_Iterable[_Union[BulkStream, _Mapping]]] = ...) -> None: ...
+
+class BulkStream(_message.Message):
+    __slots__ = ("array", "size", "blocks")
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    array: BulkArray
+    size: int
+    blocks: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, array: _Optional[_Union[BulkArray, str]] = ..., size: _Optional[int] = ..., blocks: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class CommandReceipt(_message.Message):
     __slots__ = ("command_id", "result", "detail")

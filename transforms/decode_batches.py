@@ -23,10 +23,9 @@ from typing import Final, NamedTuple
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
-from google.protobuf.message import DecodeError
 
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.envelope import MAX_ENVELOPE_BYTES, open_body, parse_envelope, verify_signature
+from schemas.envelope import open_body, parse_envelope, read_envelope, verify_signature
 from schemas.errors import BadInput
 from schemas.events import is_life_safety
 from schemas.identity import GatewayIdentity
@@ -114,12 +113,9 @@ def _refuse(message: RawMessage, fault: Fault) -> Decoded:
 
 def _salvage(payload: bytes) -> tuple[pb.Header | None, pb.Body | None]:
     """As much of an unverified envelope as can be read within the size limits."""
-    if len(payload) > MAX_ENVELOPE_BYTES:
-        return None, None
     try:
-        envelope = pb.Envelope.FromString(payload)
-        header = pb.Header.FromString(envelope.header)
-    except DecodeError:
+        envelope, header = read_envelope(payload)
+    except BadInput:
         return None, None
     try:
         return header, open_body(envelope, header)

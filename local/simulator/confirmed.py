@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_client.publisher import Publisher
-from schemas import hearthwatch_v1_pb2 as pb
+from schemas.envelope import read_envelope
 
 
 class CountingPublisher:
@@ -25,7 +25,7 @@ class CountingPublisher:
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str], timeout_s: float) -> str:
         """See edge_client.publisher.Publisher."""
         message_id = self._publisher.publish(topic, data, attributes, timeout_s)
-        header = pb.Header.FromString(pb.Envelope.FromString(data).header)
+        _, header = read_envelope(data)
         with self._lock:
             epochs = self._seqs.setdefault(header.gateway_id, {})
             epochs.setdefault(header.epoch.hex(), set()).add(header.seq)

@@ -10,16 +10,23 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from schemas import alarms, archive, audit, envelope, events
+from schemas import alarms, archive, audit, bulk, envelope, events
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.identity import issue_certificate, issue_fleet_ca
+from schemas.readings import MINUTE_US
+from tests.fakes import SENSORS, reading
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 ENVELOPE: Final = GOLDEN / "envelope_v1.bin"
 FLEET_CA: Final = GOLDEN / "fleet_ca_v1.der"
+BULK: Final = GOLDEN / "bulk_v1.hwb"
+# SHA-256 of the readings in it.
+BULK_CONTENT: Final = "e6f34974580d245ba7b3a2469612b795be8a1c090626ca4cd1c06d1179bd53d8"
+PACKED: Final = GOLDEN / "packed_v1.bin"
 _MINUTE: Final = 1_790_000_040_000_000
 
 
@@ -153,6 +160,35 @@ def body() -> pb.Body:
     )
 
 
+def live_body() -> pb.Body:
+    """A body of features, as the adaptive uplink sends it."""
+    return pb.Body(
+        features=[
+            pb.Features(
+                sensor_id="motion-1",
+                kind=pb.SENSOR_KIND_MOTION,
+                feature_version=1,
+                room="hall",
+                seconds_missing=3,
+                battery_percent=87,
+                steps=[-1, 0, 300],
+                summary=[12, 1],
+            ),
+            pb.Features(sensor_id="sound-1", kind=pb.SENSOR_KIND_SOUND, summary=[100, 80], log_mel=b"coarse"),
+        ],
+        features_minute_us=_MINUTE,
+    )
+
+
+def bulk_readings() -> list[pb.Reading]:
+    """A reading of each kind, and one of a device that sends no waveform."""
+    rng = np.random.Generator(np.random.PCG64(1))
+    made = [reading(*sensor, _MINUTE // MINUTE_US * MINUTE_US, rng) for sensor in SENSORS[::3]]
+    bare = pb.Reading(reading_id=bytes(16), sensor_id="z", kind=pb.SENSOR_KIND_CONTACT, room="hall")
+    bare.contact.changes_ms.extend([1_500])
+    return [*made, bare]
+
+
 def main() -> None:
     """Write the golden files."""
     GOLDEN.mkdir(exist_ok=True)
@@ -172,6 +208,11 @@ def main() -> None:
         )
         FLEET_CA.write_bytes(ca.public_bytes(Encoding.DER))
         ENVELOPE.write_bytes(envelope.seal(header(), body(), key, certificate))
+    if not BULK.exists():
+        BULK.write_bytes(bulk.pack_object(bulk_readings(), "home-1", "gw-1"))
+    if not PACKED.exists():
+        key = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
+        PACKED.write_bytes(envelope.seal(header(), live_body(), key, b"certificate", dictionary_id=1))
 
 
 def _fields(message: Any) -> dict[str, list[Any]]:
