@@ -89,10 +89,11 @@ def parse_options(arguments: Sequence[str]) -> tuple[MonitorConfig, list[str]]:
     try:
         return MonitorConfig(**given), rest
     except ValidationError as error:
-        raise BadOptions("\n".join(_complaint(problem) for problem in error.errors())) from error
+        raise BadOptions("\n".join(complaint(problem) for problem in error.errors())) from error
 
 
-def _complaint(problem: object) -> str:
+def complaint(problem: object) -> str:
+    """One of pydantic's findings → a line that names option, bound and value."""
     details = dict(problem)  # type: ignore[call-overload]
     field = "--" + str(details["loc"][0]).replace("_", "-") if details["loc"] else "options"
     given = "" if details["type"] == "missing" or not details["loc"] else f" (given: {details['input']})"

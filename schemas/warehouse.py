@@ -119,7 +119,50 @@ BATCHES: Final = Table(
     latest=("publish_time", "object_name"),
 )
 
-TABLES: Final = {table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES)}
+LEDGER: Final = Table(
+    "ledger",
+    "What a gateway numbered on a day and what became of it: expected = received + declared + unexplained.",
+    (
+        _HOME,
+        _GATEWAY,
+        _field("day_time", "TIMESTAMP", "Start of the day (UTC) on which the gateway wrote; the partition."),
+        _field("expected", "INTEGER", "Numbers of which the gateway holds nothing any more."),
+        _field("received", "INTEGER", "Of them in the archive, from verified messages."),
+        _field("duplicate", "INTEGER", "Messages that were there already."),
+        _field("declared", "INTEGER", "Numbers that the gateway says will never come."),
+        _field("unexplained", "INTEGER", "Numbers that are missing: `holes`."),
+        _field("pending", "INTEGER", "Numbers that the gateway still holds."),
+        _field("conflicts", "INTEGER", "Numbers with several validly signed contents; all are kept."),
+        _field("concurrent_epochs", "INTEGER", "Epochs written at once: two gateways share an identity."),
+        _record(
+            "holes",
+            "The unexplained.",
+            _field("epoch", "STRING", "Hex."),
+            _field("first_seq", "INTEGER", "First missing."),
+            _field("last_seq", "INTEGER", "Last missing."),
+            _field("after_time", "TIMESTAMP", "When the number before was written.", "NULLABLE"),
+            _field("before_time", "TIMESTAMP", "When the number after was written.", "NULLABLE"),
+        ),
+        _record(
+            "gaps",
+            "The declared.",
+            _field("epoch", "STRING", "Hex."),
+            _field("first_seq", "INTEGER", "First lost."),
+            _field("last_seq", "INTEGER", "Last lost."),
+            _field("reason", "STRING", "outbox_full, corrupt_row, disk_error, power_loss; empty: not said."),
+            _field("first_time", "TIMESTAMP", "Oldest lost minute, gateway clock.", "NULLABLE"),
+            _field("last_time", "TIMESTAMP", "Newest lost minute.", "NULLABLE"),
+        ),
+        _field("bulk_missing", "STRING", "Announced objects that are not there, and why.", "REPEATED"),
+        _field("messages", "INTEGER", "Of this gateway, accounted for when the row was made."),
+        _VERSION,
+    ),
+    key=("home_id", "gateway_id", "day_time"),
+    latest=("messages",),
+    partition_field="day_time",
+)
+
+TABLES: Final = {table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER)}
 
 
 def current_sql(dataset: str, table: Table) -> str:

@@ -39,7 +39,7 @@ from transforms.batch_parts import (
     dead_letter,
 )
 from transforms.elements import AcceptedEvent, AcceptedReading, BatchSummary, DeadLetter, RawMessage
-from transforms.trust import RevocationList, Trust, load_ca
+from transforms.trust import RevocationList, Trust, check_tenant, load_ca
 
 NAMESPACE: Final = "decode_batches"
 
@@ -79,7 +79,7 @@ def decode(
         stage = "signature"
         verify_signature(envelope, identity.key)
         stage = "tenant"
-        _check_tenant(header, identity)
+        check_tenant(header, identity)
         stage = "body"
         body = open_body(envelope, header)
     except BadInput as error:
@@ -91,12 +91,6 @@ def _check_numbers(header: pb.Header) -> None:
     for field in ("seq", "oldest_unsent_seq", "head_seq"):
         if getattr(header, field) > MAX_INT64:
             raise BadInput(f"{field} is {getattr(header, field)}, limit {MAX_INT64}")
-
-
-def _check_tenant(header: pb.Header, identity: GatewayIdentity) -> None:
-    claimed, bound = (header.home_id, header.gateway_id), (identity.home_id, identity.gateway_id)
-    if claimed != bound:
-        raise BadInput(f"header speaks for {claimed}, its certificate for {bound}")
 
 
 def _refuse(message: RawMessage, fault: Fault) -> Decoded:

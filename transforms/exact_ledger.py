@@ -98,7 +98,7 @@ def ledger(
             home_id,
             gateway_id,
             day,
-            **{kind: found.counts[kind] for kind in _COUNTS},
+            **{kind: found.counts[kind] for kind in COUNTS},
             holes=tuple(sorted(found.holes, key=lambda hole: (hole.after_us, hole))),
             gaps=tuple(sorted(found.gaps)),
             bulk_missing=tuple(sorted(found.bulk_missing)),
@@ -107,7 +107,7 @@ def ledger(
     ]
 
 
-_COUNTS: Final = (
+COUNTS: Final = (
     "expected",
     "received",
     "duplicate",

@@ -16,6 +16,8 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from cryptography import x509
 
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.envelope import parse_envelope, verify_signature
 from schemas.errors import BadInput
 from schemas.identity import GatewayIdentity, read_certificate
 
@@ -68,6 +70,30 @@ class Trust:
         """
         if identity.serial in self._revoked():
             raise BadInput(f"certificate {identity.serial:x} of {identity.gateway_id} is revoked")
+
+
+def check_tenant(header: pb.Header, identity: GatewayIdentity) -> None:
+    """
+    Raises:
+        BadInput: The header speaks for another home or gateway than its certificate is bound to.
+    """
+    claimed, bound = (header.home_id, header.gateway_id), (identity.home_id, identity.gateway_id)
+    if claimed != bound:
+        raise BadInput(f"header speaks for {claimed}, its certificate for {bound}")
+
+
+def open_verified(payload: bytes, trust: Trust) -> tuple[pb.Envelope, pb.Header]:
+    """Bytes from the archive → envelope and header of a gateway that is trusted.
+
+    Raises:
+        BadInput: Not an envelope, or its certificate, signature or tenant does not hold.
+    """
+    envelope, header = parse_envelope(payload)
+    identity = trust.identity(envelope.certificate)
+    trust.check_not_revoked(identity)
+    verify_signature(envelope, identity.key)
+    check_tenant(header, identity)
+    return envelope, header
 
 
 def load_ca(source: str | bytes) -> x509.Certificate:

@@ -25,10 +25,15 @@ def object_name(folder: str, publish_us: int, prefix: str) -> str:
     return f"{folder}/{partition(publish_us)}/{prefix}-{uuid.uuid4().hex}.avro"
 
 
-def avro_bytes(rows: Iterable[dict[str, Any]], schema: Any) -> bytes:
-    """Rows → one Avro container file, not compressed: what is big in them is compressed already."""
+def avro_bytes(rows: Iterable[dict[str, Any]], schema: Any, sync_marker: bytes = b"") -> bytes:
+    """Rows → one Avro container file, not compressed: what is big in them is compressed already.
+
+    Args:
+        sync_marker: 16 bytes between blocks; with the same marker the same rows give the same bytes.
+            Empty: random.
+    """
     sink = io.BytesIO()
-    fastavro.writer(sink, schema, rows, codec="null")
+    fastavro.writer(sink, schema, rows, codec="null", sync_marker=sync_marker)
     return sink.getvalue()
 
 

@@ -15,15 +15,13 @@ twice: `schemas.warehouse.current_sql` reads past that. A load that fails never 
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -32,24 +30,27 @@ from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
-from google.api_core.exceptions import Conflict, GoogleAPIError
-from google.auth.credentials import AnonymousCredentials
+from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from schemas.warehouse import BATCHES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.score_readings import SUMMARY_NAMES
+from transforms.warehouse_loads import (
+    CALL_TIMEOUT_S,
+    SCHEME,
+    LoadTarget,
+    bigquery_client,
+    load,
+    load_target,
+    staged_name,
+    timestamp,
+)
 from transforms.write_objects import write_object
 
-SCHEME: Final = "bigquery://"
 PERIOD_S: Final = 60
 MAX_OBJECT_BYTES: Final = 64 << 20
-# While a bundle waits the engine cannot checkpoint, and nothing is acknowledged: wait shortly.
-CALL_TIMEOUT_S: Final = 10.0
-JOB_TIMEOUT_S: Final = 20.0
 _LOG = logging.getLogger(__name__)
-_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 Row = dict[str, Any]
 
@@ -122,36 +123,6 @@ _ROWS: Final[dict[str, tuple[Table, Callable[[Any], Row]]]] = {
 }
 
 
-def timestamp(us: int) -> str:
-    """µs since 1970 UTC → what BigQuery reads as TIMESTAMP.
-
-    >>> timestamp(1_500_000)
-    '1970-01-01T00:00:01.500000Z'
-    """
-    return (_EPOCH + dt.timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class LoadTarget(NamedTuple):
-    """Where load jobs go.
-
-    Attributes:
-        staging: gs:// folder of the objects that wait to be loaded.
-        make_client: Called in the worker.
-    """
-
-    project: str
-    dataset: str
-    staging: str
-    make_client: Callable[[str], bigquery.Client]
-
-
-def bigquery_client(project: str) -> bigquery.Client:
-    """The project's client; with BIGQUERY_EMULATOR_HOST (which the library honours) without credentials."""
-    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
-        return bigquery.Client(project=project, credentials=AnonymousCredentials())
-    return bigquery.Client(project=project)
-
-
 class WriteWarehouse(beam.PTransform):
     """{"receipts": Receipt, "scores": Score, "windows": WindowScore}, any may be missing → nothing.
 
@@ -179,12 +150,7 @@ class WriteWarehouse(beam.PTransform):
         self.shards = shards
         self.target: LoadTarget | None = None
         if destination.startswith(SCHEME):
-            project, _, dataset = self.destination.removeprefix(SCHEME).partition(".")
-            if not project or not dataset:
-                raise ValueError(f"warehouse is {destination!r}, wanted {SCHEME}PROJECT.DATASET")
-            if not staging.startswith("gs://"):
-                raise ValueError(f"staging is {staging!r}, load jobs want a gs:// folder")
-            self.target = LoadTarget(project, dataset, staging.rstrip("/"), make_client)
+            self.target = load_target(destination, staging, make_client)
 
     def expand(self, inputs):  # type: ignore[no-untyped-def]
         lines = []
@@ -249,7 +215,7 @@ class _WriteFiles(_BundleRows):
     def finish_bundle(self) -> None:
         for table, lines in self._lines.items():
             data = b"".join(lines)
-            write_object(_object_name(self._folder, table, data), data)
+            write_object(staged_name(self._folder, table, data), data)
 
 
 class _LoadRows(beam.DoFn):
@@ -277,7 +243,7 @@ class _LoadRows(beam.DoFn):
         table = TABLES[key.partition("/")[0]]
         names, rows = [], 0
         for data in join_packs(packs):
-            names.append(_object_name(self._target.staging, table.name, data))
+            names.append(staged_name(self._target.staging, table.name, data))
             rows += data.count(b"\n")
             write_object(names[-1], data)
         started = time.monotonic()
@@ -308,48 +274,6 @@ def join_packs(packs: Iterable[bytes], limit: int = MAX_OBJECT_BYTES) -> Iterato
         size += len(pack)
     if held:
         yield b"".join(held)
-
-
-def load(client: bigquery.Client, dataset: str, table: Table, names: list[str]) -> None:
-    """Load objects into a table, which is made if it is missing; the same objects only once.
-
-    Raises:
-        GoogleAPIError: The job failed, or the service did.
-        OSError: No connection, or the job was not done in `JOB_TIMEOUT_S`; it may run on.
-    """
-    digest = hashlib.sha256("|".join(sorted(names)).encode()).hexdigest()[:32]
-    job_id = f"hearthwatch-{table.name}-{digest}"
-    retry = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
-    job: Any
-    try:
-        job = client.load_table_from_uri(
-            names,
-            f"{client.project}.{dataset}.{table.name}",
-            job_id=job_id,
-            job_config=load_config(table),
-            retry=retry,
-            timeout=CALL_TIMEOUT_S,
-        )
-    except Conflict:
-        job = client.get_job(job_id, retry=retry, timeout=CALL_TIMEOUT_S)
-    job.result(retry=retry, timeout=JOB_TIMEOUT_S)
-
-
-def load_config(table: Table) -> bigquery.LoadJobConfig:
-    """How a table is loaded, and made: partitioned by day of arrival, clustered by home."""
-    return bigquery.LoadJobConfig(
-        schema=[bigquery.SchemaField.from_api_repr(field) for field in table.fields],
-        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
-        create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-        time_partitioning=bigquery.TimePartitioning(field=table.partition_field),
-        clustering_fields=list(table.cluster_fields),
-        destination_table_description=table.description,
-    )
-
-
-def _object_name(folder: str, table: str, data: bytes) -> str:
-    return f"{folder}/{table}/{hashlib.sha256(data).hexdigest()[:32]}.jsonl"
 
 
 def _finite(value: float) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from schemas import alarms, archive, audit, bulk, envelope, events
+from schemas import alarms, archive, audit, bulk, compacted, envelope, events
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.identity import issue_certificate, issue_fleet_ca
 from schemas.readings import MINUTE_US
@@ -46,6 +46,11 @@ def contracts() -> dict[str, Any]:
             },
         },
         "avro": {"archive": archive.ARCHIVE_SCHEMA, "dead_letter": archive.DEAD_LETTER_SCHEMA},
+        "compacted": {
+            "index": compacted.INDEX_SCHEMA,
+            "manifest": compacted.Manifest.model_json_schema(),
+            "tombstone": compacted.tombstone("home-1"),
+        },
         "firestore": {document.__name__: document.model_json_schema() for document in documents},
         "states": {state: sorted(after) for state, after in alarms.TRANSITIONS.items()},
         "event_codes": {

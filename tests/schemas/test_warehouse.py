@@ -58,6 +58,24 @@ def test_columns_are_pinned():
         "object_name:STRING",
         "schema_version:INTEGER",
     ]
+    assert pinned["ledger"] == [
+        "home_id:STRING",
+        "gateway_id:STRING",
+        "day_time:TIMESTAMP",
+        "expected:INTEGER",
+        "received:INTEGER",
+        "duplicate:INTEGER",
+        "declared:INTEGER",
+        "unexplained:INTEGER",
+        "pending:INTEGER",
+        "conflicts:INTEGER",
+        "concurrent_epochs:INTEGER",
+        "holes:RECORD",
+        "gaps:RECORD",
+        "bulk_missing:STRING",
+        "messages:INTEGER",
+        "schema_version:INTEGER",
+    ]
     assert pinned["readings_scores"] == [
         "home_id:STRING",
         "gateway_id:STRING",

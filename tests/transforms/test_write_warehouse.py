@@ -25,17 +25,13 @@ from tests.transforms.homes import home_window, minute_of_scores, score
 from tests.transforms.runs import run_batch, run_stream
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.score_homes import fuse
+from transforms.warehouse_loads import LoadTarget, bigquery_client, load, load_config, timestamp
 from transforms.write_warehouse import (
-    LoadTarget,
     WriteWarehouse,
     _LoadRows,
-    bigquery_client,
     join_packs,
-    load,
-    load_config,
     receipt_row,
     score_row,
-    timestamp,
     window_row,
 )
 

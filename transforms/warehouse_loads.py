@@ -1,0 +1,130 @@
+"""Load jobs: JSON lines in object storage → BigQuery, each object at most once, at no cost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from apache_beam.io.filesystems import FileSystems
+from google.api_core.exceptions import Conflict
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from schemas.warehouse import Table
+from transforms.write_objects import write_object
+
+SCHEME: Final = "bigquery://"
+# While a bundle waits the engine cannot checkpoint, and nothing is acknowledged: wait shortly.
+CALL_TIMEOUT_S: Final = 10.0
+JOB_TIMEOUT_S: Final = 20.0
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def timestamp(us: int) -> str:
+    """µs since 1970 UTC → what BigQuery reads as TIMESTAMP.
+
+    >>> timestamp(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    return (_EPOCH + dt.timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class LoadTarget(NamedTuple):
+    """Where load jobs go.
+
+    Attributes:
+        staging: gs:// folder of the objects that wait to be loaded.
+        make_client: Called in the worker.
+    """
+
+    project: str
+    dataset: str
+    staging: str
+    make_client: Callable[[str], bigquery.Client]
+
+
+def bigquery_client(project: str) -> bigquery.Client:
+    """The project's client; with BIGQUERY_EMULATOR_HOST (which the library honours) without credentials."""
+    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        return bigquery.Client(project=project, credentials=AnonymousCredentials())
+    return bigquery.Client(project=project)
+
+
+def load(client: bigquery.Client, dataset: str, table: Table, names: list[str]) -> None:
+    """Load objects into a table, which is made if it is missing; the same objects only once.
+
+    Raises:
+        GoogleAPIError: The job failed, or the service did.
+        OSError: No connection, or the job was not done in `JOB_TIMEOUT_S`; it may run on.
+    """
+    digest = hashlib.sha256("|".join(sorted(names)).encode()).hexdigest()[:32]
+    job_id = f"hearthwatch-{table.name}-{digest}"
+    retry = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
+    job: Any
+    try:
+        job = client.load_table_from_uri(
+            names,
+            f"{client.project}.{dataset}.{table.name}",
+            job_id=job_id,
+            job_config=load_config(table),
+            retry=retry,
+            timeout=CALL_TIMEOUT_S,
+        )
+    except Conflict:
+        job = client.get_job(job_id, retry=retry, timeout=CALL_TIMEOUT_S)
+    job.result(retry=retry, timeout=JOB_TIMEOUT_S)
+
+
+def load_data(target: LoadTarget, table: Table, data: bytes) -> None:
+    """JSON lines → one staged object → one load job; the same lines only once.
+
+    Raises:
+        GoogleAPIError, OSError: See `load`. The object stays.
+    """
+    name = staged_name(target.staging, table.name, data)
+    write_object(name, data)
+    client = target.make_client(target.project)
+    try:
+        client.create_dataset(target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
+        load(client, target.dataset, table, [name])
+    finally:
+        client.close()
+    FileSystems.delete([name])
+
+
+def load_target(
+    destination: str, staging: str, make_client: Callable[[str], bigquery.Client] = bigquery_client
+) -> LoadTarget:
+    """bigquery://PROJECT.DATASET and a gs:// folder → where load jobs go.
+
+    Raises:
+        ValueError: It names no dataset, or the folder is not in object storage.
+    """
+    project, _, dataset = destination.rstrip("/").removeprefix(SCHEME).partition(".")
+    if not destination.startswith(SCHEME) or not project or not dataset:
+        raise ValueError(f"warehouse is {destination!r}, wanted {SCHEME}PROJECT.DATASET")
+    if not staging.startswith("gs://"):
+        raise ValueError(f"staging is {staging!r}, load jobs want a gs:// folder")
+    return LoadTarget(project, dataset, staging.rstrip("/"), make_client)
+
+
+def load_config(table: Table) -> bigquery.LoadJobConfig:
+    """How a table is loaded, and made: partitioned by day of arrival, clustered by home."""
+    return bigquery.LoadJobConfig(
+        schema=[bigquery.SchemaField.from_api_repr(field) for field in table.fields],
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        time_partitioning=bigquery.TimePartitioning(field=table.partition_field),
+        clustering_fields=list(table.cluster_fields),
+        destination_table_description=table.description,
+    )
+
+
+def staged_name(folder: str, table: str, data: bytes) -> str:
+    """The name of rows that wait to be loaded: by content."""
+    return f"{folder}/{table}/{hashlib.sha256(data).hexdigest()[:32]}.jsonl"
