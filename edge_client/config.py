@@ -134,6 +134,11 @@ class OutboxConfig(_Strict):
     commit_interval_s: float = Field(
         default=1.0, gt=0, le=1.0, description="real seconds that telemetry may wait for its commit"
     )
+    witness_path: Path | None = Field(
+        default=None,
+        description="file in volatile memory that proves the outbox was not put back; by default one "
+        "in /run/hearthwatch, $XDG_RUNTIME_DIR or /dev/shm",
+    )
 
 
 class UplinkConfig(_Strict):

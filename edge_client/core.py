@@ -6,9 +6,10 @@ table (group commit), events as sealed envelopes (at once).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from edge_client.clock import SECOND_US, Clock, Moment, moment, real_s
@@ -17,7 +18,8 @@ from edge_client.intake import Arrival
 from edge_client.messages import MAX_AHEAD_US, believe_clock, parse_frame, parse_zigbee
 from edge_client.minute import MinuteBuffer, minute_of
 from edge_client.outbox import Change, Draft, IntakeRow, Outbox, OutboxUnavailable
-from edge_client.rules import HomeRules
+from edge_client.pending import Pending
+from edge_client.rules import HomeRules, merged
 from edge_client.signals import NewId, Signal
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
@@ -28,6 +30,7 @@ _log = logging.getLogger(__name__)
 _NOTE: Final = "rules"
 _RETRY_S: Final = 1.0  # real seconds after the disk refused
 _MOST_PENDING: Final = 500  # messages that may wait for a commit
+_MOST_HELD: Final = 1_000  # messages in memory while the disk refuses: 10 MB at most
 
 
 class Acknowledge(Protocol):
@@ -49,13 +52,6 @@ class Counts:
     readings: int = 0
 
 
-@dataclass
-class _Pending:
-    frames: list[IntakeRow] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
-    events: list[pb.Event] = field(default_factory=list)
-
-
 class Core:
     """Rules, minutes and commits of one home."""
 
@@ -68,46 +64,46 @@ class Core:
         new_id: NewId,
         acknowledge: Acknowledge,
         committed: Callable[[pb.Lane], None],
+        redeliver: Callable[[], None],
     ) -> None:
         """
         Args:
             committed: Told of each lane that got something to send.
+            redeliver: Has the broker deliver again what was not acknowledged.
         """
-        self._config, self._outbox, self._clock = config, outbox, clock
-        self._acknowledge, self._committed = acknowledge, committed
+        self._config, self._outbox, self._clock, self._new_id = config, outbox, clock, new_id
+        self._acknowledge, self._committed, self._redeliver = acknowledge, committed, redeliver
         self._sensors = {s.id: s for s in config.sensors}
         self.counts = Counts()
-        now = moment(clock)
-        self.rules = HomeRules(config, now, new_id, outbox.note(_NOTE))
-        self._buffer = MinuteBuffer(config.gateway_id, config.sensors, outbox.sealed_sensors())
-        for row in outbox.kept_frames():
-            self._rebuffer(row)
-        self._pending = _Pending()
+        self._pending = Pending()
         self._noted = b""
         self._commit_at_us: int | None = None  # elapsed
         self._retry_at_us = 0  # elapsed
-        self._touched_us = dict.fromkeys(self._buffer.minutes, now.elapsed_us)  # minute → last arrival
+        self._refused = False  # by the disk, at the last try
+        self._left_with_broker = False  # messages that memory had no room for
+        self._told_damage = b""
+        now = moment(clock)
+        self.rules = HomeRules(config, now, new_id)
+        self._buffer = MinuteBuffer(config.gateway_id, config.sensors)
+        self._touched_us: dict[int, int] = {}  # minute → elapsed at its last arrival
+        self._resumed = False
+        with contextlib.suppress(OutboxUnavailable):  # the first step tries again, and tells
+            self._resume(now)
         self._next_minute_us = now.utc_us // MINUTE_US * MINUTE_US  # the live minute, to be sealed next
 
     def arrived(self, arrival: Arrival) -> None:
         """Take one message in. `step` makes it durable and acknowledges it."""
         self.counts.messages_in += 1
         now = moment(self._clock)
+        events = len(self._pending.events)
+        keep = len(self._pending.arrivals) < _MOST_HELD
+        self._understand(arrival, now, keep=keep)
+        if not keep and len(self._pending.events) == events:
+            self._left_with_broker = True
+            return
         self._pending.arrivals.append(arrival)
         if self._commit_at_us is None:
             self._commit_at_us = now.elapsed_us + self._real_us(self._config.outbox.commit_interval_s)
-        topic = parse_sensor_topic(arrival.topic)
-        sensor = self._sensors.get(topic.sensor_id) if topic else None
-        if topic is None or sensor is None or topic.home_id != self._config.home_id:
-            self._garbage(arrival, "no sensor of this home", None, now)
-            return
-        try:
-            if topic.channel == RICH:
-                self._frame(sensor, arrival.payload, now)
-            else:
-                self._zigbee(sensor, arrival, now)
-        except BadInput as error:
-            self._garbage(arrival, str(error), sensor, now)
 
     def step(self) -> float:
         """Do what is due → real seconds until something may be due again."""
@@ -115,11 +111,14 @@ class Core:
         self._signals(self.rules.tick(now), now)
         if now.elapsed_us >= self._retry_at_us:
             try:
+                self._resume(now)
+                self._tell_damage(now)
                 self._commit_if_due(now)
                 self._seal_if_due(now)
             except OutboxUnavailable as error:
-                _log.error("%s: not committed, again in %.0f s: %s", self._config.gateway_id, _RETRY_S, error)
-                self._retry_at_us = now.elapsed_us + self._real_us(_RETRY_S)
+                self._disk_refused(error, now)
+        if self._refused:
+            self._send_unkept(now)
         return self._wait_s(now)
 
     def flush(self) -> None:
@@ -130,11 +129,45 @@ class Core:
         """
         self._commit(moment(self._clock))
 
-    def _frame(self, sensor: SensorConfig, payload: bytes, now: Moment) -> None:
+    def _resume(self, now: Moment) -> None:
+        """Once the outbox can be read: go on with the rules and the minutes that it holds.
+
+        Raises:
+            OutboxUnavailable: Not now; until then the home is watched from a blank state.
+        """
+        if self._resumed:
+            return
+        saved, sealed = self._outbox.note(_NOTE), self._outbox.sealed_sensors()
+        kept = self._outbox.kept_frames()
+        self.rules = HomeRules(self._config, now, self._new_id, merged(saved, self.rules.dump()))
+        self._buffer = MinuteBuffer(self._config.gateway_id, self._config.sensors, sealed)
+        for row in (*kept, *self._pending.frames):
+            self._rebuffer(row)
+        self._touched_us = dict.fromkeys(self._buffer.minutes, now.elapsed_us)
+        self._resumed = True
+
+    def _understand(self, arrival: Arrival, now: Moment, *, keep: bool) -> None:
+        """What it says for the rules; and, to be kept, for its minute."""
+        topic = parse_sensor_topic(arrival.topic)
+        sensor = self._sensors.get(topic.sensor_id) if topic else None
+        if topic is None or sensor is None or topic.home_id != self._config.home_id:
+            self._garbage(arrival, "no sensor of this home", None, now)
+            return
+        try:
+            if topic.channel == RICH:
+                self._frame(sensor, arrival.payload, now, keep=keep)
+            else:
+                self._zigbee(sensor, arrival, now, keep=keep)
+        except BadInput as error:
+            self._garbage(arrival, str(error), sensor, now)
+
+    def _frame(self, sensor: SensorConfig, payload: bytes, now: Moment, *, keep: bool) -> None:
         frame = parse_frame(payload, sensor.id, sensor.wire_kind)
         if believe_clock(frame, now.utc_us):
             payload = frame.SerializeToString()
         self._signals(self.rules.frame(sensor, frame, now), now)
+        if not keep:
+            return
         if not self._buffer.add_frame(frame):
             self.counts.repeated += 1
             return
@@ -142,7 +175,7 @@ class Core:
         self._touched_us[minute_us] = now.elapsed_us
         self._pending.frames.append(IntakeRow(minute_us, RICH, sensor.id, now.utc_us, payload))
 
-    def _zigbee(self, sensor: SensorConfig, arrival: Arrival, now: Moment) -> None:
+    def _zigbee(self, sensor: SensorConfig, arrival: Arrival, now: Moment, *, keep: bool) -> None:
         message = parse_zigbee(arrival.payload)
         self._signals(self.rules.zigbee(sensor, message, now, retained=arrival.retained), now)
         row = IntakeRow(
@@ -152,7 +185,7 @@ class Core:
             now.utc_us,
             arrival.payload,
         )
-        if self._add_state(row):
+        if keep and self._add_state(row):
             self._touched_us[row.minute_us] = now.elapsed_us
             self._pending.frames.append(row)
 
@@ -209,9 +242,9 @@ class Core:
 
     def _commit(self, now: Moment) -> None:
         pending = self._pending
-        note = self.rules.dump()
-        drafts = [Draft(pb.LANE_URGENT, pb.Body(events=[event])) for event in pending.events]
-        if pending.frames or drafts or note != self._noted:
+        pending.published(self._outbox.confirmed_unkept())
+        note, drafts = self.rules.dump(), pending.drafts()
+        if pending.frames or drafts or pending.lost or note != self._noted:
             self._outbox.commit(
                 Change(
                     now.utc_us,
@@ -219,15 +252,49 @@ class Core:
                     frames=pending.frames,
                     drafts=drafts,
                     notes={_NOTE: note} if note != self._noted else {},
+                    lost=list(pending.lost),
                 )
             )
-        self._noted, self._pending, self._commit_at_us = note, _Pending(), None
-        self.counts.events += len(drafts)
+        self._noted, self._pending, self._commit_at_us = note, Pending(), None
+        self.counts.events += len(pending.events)
         if drafts:
             self._committed(pb.LANE_URGENT)
         for arrival in pending.arrivals:
             self._acknowledge(arrival)
         self.counts.acknowledged += len(pending.arrivals)
+        if self._refused:
+            self._disk_takes(now)
+
+    def _disk_refused(self, error: OutboxUnavailable, now: Moment) -> None:
+        """Nothing is acknowledged; it is tried again soon, and told once."""
+        _log.error("%s: not committed, again in %.0f s: %s", self._config.gateway_id, _RETRY_S, error)
+        self._retry_at_us = now.elapsed_us + self._real_us(_RETRY_S)
+        if not self._refused:
+            self._refused = True
+            self._signals(self.rules.storage(True, now), now)
+
+    def _disk_takes(self, now: Moment) -> None:
+        """It takes again."""
+        self._refused = False
+        self._signals(self.rules.storage(False, now), now)
+        if self._left_with_broker:
+            self._left_with_broker = False
+            self._redeliver()
+
+    def _send_unkept(self, now: Moment) -> None:
+        """Events go out even so; their messages stay unacknowledged."""
+        drafts = self._pending.unkept_drafts()
+        if drafts:
+            self._outbox.send_unkept(Change(now.utc_us, self.rules.arming.snapshot(), drafts=drafts))
+            self._committed(pb.LANE_URGENT)
+
+    def _tell_damage(self, now: Moment) -> None:
+        """The outbox found its file corrupt or put back, and went on: a trouble that is over."""
+        epoch = self._outbox.damaged_epoch
+        if epoch != self._told_damage and not self._refused:
+            self._told_damage = epoch
+            for on in (True, False):
+                self._signals(self.rules.storage(on, now), now)
 
     def _seal_if_due(self, now: Moment) -> None:
         """Seal the live minute once it is over and whole or its grace is over; late ones after it."""

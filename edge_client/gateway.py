@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 
+from edge_client import witness
 from edge_client.clock import Clock
 from edge_client.config import GatewayConfig
 from edge_client.core import Core, Counts
@@ -23,6 +24,7 @@ from edge_client.intake import Arrival, MqttIntake
 from edge_client.outbox import Outbox, OutboxUnavailable
 from edge_client.publisher import Publisher
 from edge_client.uplink import LaneCount, Uplink
+from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -61,7 +63,6 @@ class Gateway:
 
         Raises:
             BadInput: A file that the configuration names is at fault.
-            OutboxUnavailable: The disk refuses.
         """
         config = self.config
         self._outbox = open_outbox(config, self._random_bytes)
@@ -79,6 +80,7 @@ class Gateway:
             new_id=lambda: self._random_bytes(16),
             acknowledge=self._intake.acknowledge,
             committed=self._uplink.wake,
+            redeliver=self._intake.reconnect,
         )
         self._thread = threading.Thread(target=self._run, name=f"{config.gateway_id}-core", daemon=True)
         self._started = True
@@ -172,7 +174,6 @@ def open_outbox(config: GatewayConfig, random_bytes: RandomBytes) -> Outbox:
 
     Raises:
         BadInput: A file is at fault.
-        OutboxUnavailable: The disk refuses.
     """
     identity = load_identity(
         config.key_path,
@@ -180,9 +181,11 @@ def open_outbox(config: GatewayConfig, random_bytes: RandomBytes) -> Outbox:
         home_id=config.home_id,
         gateway_id=config.gateway_id,
     )
+    witness_path = config.outbox.witness_path or witness.default_path(config.outbox.path)
     return Outbox(
         config.outbox.path,
         identity,
+        Witness(witness_path, witness.boot_id()),
         max_bytes=config.outbox.max_bytes,
         random_bytes=random_bytes,
         software_version=metadata.version("hearthwatch"),

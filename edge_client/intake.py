@@ -65,6 +65,11 @@ class MqttIntake:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def reconnect(self) -> None:
+        """Have everything delivered again that was not acknowledged: only a new connection gets it."""
+        self.stop()
+        self.start()
+
     def acknowledge(self, arrival: Arrival) -> None:
         """PUBACK. Message ids belong to a connection: after a reconnect the broker delivers again,
         and an old id would acknowledge some other message."""

@@ -19,7 +19,6 @@ from edge_client.clock import SystemClock
 from edge_client.config import load_config
 from edge_client.gateway import Gateway
 from edge_client.identity import load_identity
-from edge_client.outbox import OutboxUnavailable
 from edge_client.prover import Prover
 from edge_client.publisher import PubsubPublisher
 from edge_client.users import hash_code
@@ -43,9 +42,6 @@ def main(argv: list[str] | None = None) -> int:
     except BadInput as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
-    except OutboxUnavailable as error:
-        print(f"outbox.path: {error}", file=sys.stderr)
-        return EXIT_BROKEN
 
 
 def _serve(path: Path, *, check: bool) -> int:

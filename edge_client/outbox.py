@@ -3,7 +3,8 @@
 `(epoch, seq)` is the identity of a batch. `seq` rises by one over all lanes, in the transaction
 that stores the sealed bytes; a new random `epoch` begins where continuity cannot be proven. When
 space runs out, minutes go before events and old before new, and every loss is a declared gap that
-the following headers carry until one of them is confirmed.
+the following headers carry until one of them is confirmed. While the disk refuses, events can still
+be sent from memory (`send_unkept`), and the file is tried again at every call.
 """
 
 from __future__ import annotations
@@ -11,56 +12,28 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from edge_client import store
+from edge_client.emergency import Emergency
 from edge_client.identity import Identity
 from edge_client.minute import SealedSensor
 from edge_client.rows import Batch, Rows
+from edge_client.sealing import Change, Draft, Place, Sealer
 from edge_client.store import IntakeRow, OutboxUnavailable
+from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.envelope import seal
+from schemas.errors import BadInput
 
 __all__ = ["Batch", "Change", "Draft", "IntakeRow", "Outbox", "OutboxUnavailable"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_CLOCK_UNSET_US: Final = 1_735_689_600_000_000  # 2025: before this software was written
+_DAMAGES: Final = (pb.EPOCH_REASON_CORRUPT_OUTBOX, pb.EPOCH_REASON_RESTORED_DISK)
 MAX_HEADER_GAPS: Final = 500  # oldest first; the others follow when these are confirmed
-
-
-class Draft(NamedTuple):
-    """A body to be sealed."""
-
-    lane: pb.Lane
-    body: pb.Body
-
-
-@dataclass
-class Change:
-    """What becomes durable in one transaction.
-
-    Attributes:
-        now_us: Gateway clock.
-        arming: Snapshot for the headers.
-        frames: Messages to keep until their minute is sealed.
-        drafts: To seal and queue, in this order.
-        sealed: Sensors' minutes that `drafts` contain.
-        sealed_minutes: Minutes whose kept messages are now in `drafts`.
-        notes: What the rules want to find again after a restart, by name.
-    """
-
-    now_us: int
-    arming: pb.Arming
-    frames: list[IntakeRow] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
-    sealed: list[SealedSensor] = field(default_factory=list)
-    sealed_minutes: list[int] = field(default_factory=list)
-    notes: dict[str, bytes] = field(default_factory=dict)
 
 
 class Outbox:
@@ -70,40 +43,43 @@ class Outbox:
         self,
         path: Path,
         identity: Identity,
+        witness: Witness,
         *,
         max_bytes: int,
         random_bytes: Callable[[int], bytes],
         software_version: str = "",
         synthetic: bool = False,
     ) -> None:
-        """
+        """Open the file; where the disk refuses, go on without and try again at every call.
+
         Args:
             max_bytes: Of envelopes kept.
             random_bytes: n → n random bytes, for epochs.
 
         Raises:
             BadInput: The path is unusable or in use.
-            OutboxUnavailable: The disk refuses.
         """
-        self._path, self._identity, self._max_bytes = path, identity, max_bytes
+        self._path, self._witness, self._max_bytes = path, witness, max_bytes
         self._random_bytes = random_bytes
-        self._software_version, self._synthetic = software_version, synthetic
+        self._sealer = Sealer(identity, software_version, synthetic)
+        self._emergency = Emergency(self._sealer, random_bytes)
         self._lock = threading.RLock()
         self._in_flight: set[int] = set()
         self._epoch, self._head = b"", 0
         self._epoch_start: pb.EpochStart | None = None  # None once the cloud is known to have seen it
+        self._db: sqlite3.Connection | None = None
+        self._closed = False
         self.set_aside: Path | None = None  # where a corrupt file of this run lies
+        # Begun because the file was found corrupt or put back, and no batch of it has said so yet.
+        self.damaged_epoch = b""
         try:
-            self._db = store.open_file(path)
-            self._load()
-        except sqlite3.DatabaseError as error:
-            if not store.is_corrupt(error):
-                raise OutboxUnavailable(f"{path}: {error}") from error
-            self._start_over(error)
+            self._attempt(lambda: None)
+        except (sqlite3.Error, OSError, OutboxUnavailable) as error:
+            _log.error("%s: %s; going on without", path, error)
 
     @property
     def epoch(self) -> bytes:
-        """The epoch that new batches carry, 16 bytes."""
+        """The epoch that new batches carry, 16 bytes; empty before the file could be opened."""
         return self._epoch
 
     @property
@@ -112,7 +88,11 @@ class Outbox:
         return self._head
 
     def note(self, name: str) -> bytes | None:
-        """What `Change.notes` last kept under this name."""
+        """What `Change.notes` last kept under this name.
+
+        Raises:
+            OutboxUnavailable: The disk refuses. So do all methods that read or write the file.
+        """
         row = self._run(lambda: self._rows.one("SELECT value FROM meta WHERE key = ?", f"note.{name}"))
         return bytes(row[0]) if row else None
 
@@ -126,7 +106,9 @@ class Outbox:
 
     def pending(self, lane: int) -> int:
         """Batches of a lane that wait or are in flight."""
-        return int(self._run(lambda: self._rows.one("SELECT count(*) FROM outbox WHERE lane = ?", lane))[0])
+        count = self._run(lambda: self._rows.one("SELECT count(*) FROM outbox WHERE lane = ?", lane)[0])
+        with self._lock:
+            return int(count) + (len(self._emergency) if lane == pb.LANE_URGENT else 0)
 
     def commit(self, change: Change) -> list[int]:
         """Make a change durable, all or nothing → the seq of each draft.
@@ -137,6 +119,8 @@ class Outbox:
 
         def write() -> list[int]:
             self._rows.keep_frames(change.frames)
+            for reason, minute_us in change.lost:
+                self._skip(reason, minute_us)
             seqs = [self._append(draft, change) for draft in change.drafts]
             for minute_us in change.sealed_minutes:
                 self._rows.seal_minute(minute_us)
@@ -147,8 +131,18 @@ class Outbox:
 
         return self._run(lambda: self._transaction(write))
 
+    def send_unkept(self, change: Change) -> None:
+        """Queue the drafts of a change that could not be committed, urgent, in memory only."""
+        with self._lock:
+            self._emergency.add(change, self._epoch, self._head)
+
+    def confirmed_unkept(self) -> set[bytes]:
+        """Ids of the events of `send_unkept` that were published since this was asked last."""
+        with self._lock:
+            return self._emergency.confirmed_events()
+
     def take(
-        self, lane: int, *, newest_since_us: int | None = None, skip: Iterable[int] = ()
+        self, lane: int, *, newest_since_us: int | None = None, skip: Collection[int] = ()
     ) -> Batch | None:
         """The lane's oldest batch that is not in flight, which is in flight from now on.
 
@@ -169,7 +163,9 @@ class Outbox:
                 self._transaction(lambda broken=batch: self._rows.lose(broken))  # type: ignore[misc]
             return None
 
-        return self._run(read)
+        with self._lock:
+            urgent = self._emergency.take(skip) if lane == pb.LANE_URGENT else None
+            return urgent or self._run(read)
 
     def confirm(self, batch: Batch) -> None:
         """It was published: delete it, and with it what its header made known.
@@ -177,6 +173,10 @@ class Outbox:
         Raises:
             OutboxUnavailable: It stays and will be published again, which changes nothing.
         """
+        with self._lock:
+            if self._emergency.holds(batch):
+                self._emergency.confirm(batch)
+                return
 
         def write() -> None:
             row = self._rows.one(
@@ -200,34 +200,30 @@ class Outbox:
     def release(self, batch: Batch) -> None:
         """It was not published; it may be taken again."""
         with self._lock:
-            self._in_flight.discard(batch.row_id)
+            if self._emergency.holds(batch):
+                self._emergency.release(batch)
+            else:
+                self._in_flight.discard(batch.row_id)
 
     def close(self) -> None:
         """Close the file; everything committed stays."""
         with self._lock:
-            self._db.close()
+            self._closed = True
+            self._let_go()
+            self._witness.close()
+
+    def _skip(self, reason: pb.GapReason, minute_us: int) -> None:
+        """Give out a seq that no batch will have, and declare it."""
+        self._head += 1
+        self._rows.put_meta("head", str(self._head).encode())
+        self._rows.declare(self._epoch, self._head, reason, minute_us)
 
     def _append(self, draft: Draft, change: Change) -> int:
         seq = self._head + 1
         oldest = self._rows.one("SELECT min(seq) FROM outbox WHERE epoch = ?", self._epoch)[0]
         told = self._rows.header_gaps(MAX_HEADER_GAPS)
-        header = pb.Header(
-            home_id=self._identity.home_id,
-            gateway_id=self._identity.gateway_id,
-            epoch=self._epoch,
-            seq=seq,
-            lane=draft.lane,
-            created_us=change.now_us,
-            clock_unset=change.now_us < _CLOCK_UNSET_US,
-            oldest_unsent_seq=seq if oldest is None else oldest,
-            head_seq=seq,
-            gaps=told.gaps,
-            arming=change.arming,
-            epoch_start=self._epoch_start,
-            software_version=self._software_version,
-            synthetic=self._synthetic,
-        )
-        envelope = seal(header, draft.body, self._identity.key, self._identity.certificate)
+        place = Place(self._epoch, seq, seq if oldest is None else oldest, told.gaps, self._epoch_start)
+        envelope = self._sealer.seal(draft, change, place)
         self._rows.put_meta("head", str(seq).encode())
         self._head = seq
         if self._rows.make_room(len(envelope), self._max_bytes, draft.lane, self._in_flight):
@@ -238,6 +234,7 @@ class Outbox:
         return seq
 
     def _transaction(self, write: Callable[[], _T]) -> _T:
+        assert self._db is not None
         before = (self._epoch, self._head, self._epoch_start, self._rows.bytes)
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -248,29 +245,54 @@ class Outbox:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._witness.record(self._epoch, self._head)
         return result
 
     def _run(self, work: Callable[[], _T]) -> _T:
-        """Do it under the lock; if the file turns out corrupt, go on in a new one and do it again."""
+        """Do it under the lock, with the file opened if it is not."""
+        try:
+            return self._attempt(work)
+        except (sqlite3.Error, OSError, BadInput) as error:
+            raise OutboxUnavailable(f"{self._path}: {error}") from error
+
+    def _attempt(self, work: Callable[[], _T]) -> _T:
+        """Do it; if the file turns out corrupt, go on in a new one and do it again."""
         with self._lock:
             try:
+                self._open()
                 return work()
             except sqlite3.Error as error:
                 if not store.is_corrupt(error):
-                    raise OutboxUnavailable(f"{self._path}: {error}") from error
+                    raise
                 self._start_over(error)
-            try:
-                return work()
-            except sqlite3.Error as error:
-                raise OutboxUnavailable(f"{self._path}: {error}") from error
+            self._open()
+            return work()
+
+    def _open(self) -> None:
+        if self._db is not None:
+            return
+        if self._closed:
+            raise OutboxUnavailable(f"{self._path}: closed")
+        self._db = store.open_file(self._path, check=self._witness.seen is None)
+        try:
+            self._rows = Rows(self._db)
+            self._load()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+            self._in_flight.clear()
 
     def _load(self) -> None:
-        """Go on in the epoch of the file, or begin the first one of a new file."""
-        self._rows = Rows(self._db)
-        meta = store.read_meta(self._db)
+        """Go on in the epoch of the file if the witness has seen nothing newer, else begin one."""
+        meta, seen = self._rows.meta(), self._witness.seen
         if "epoch" not in meta:
-            start = pb.EpochStart(reason=pb.EPOCH_REASON_NEW_OUTBOX)
-            self._transaction(lambda: self._begin_epoch(start))
+            new = pb.EpochStart(reason=pb.EPOCH_REASON_NEW_OUTBOX)
+            self._transaction(lambda: self._begin_epoch(self._rows, new))
             return
         self._epoch, self._head = meta["epoch"], int(meta["head"])
         newest = self._rows.one("SELECT coalesce(max(seq), 0) FROM outbox WHERE epoch = ?", self._epoch)[0]
@@ -278,19 +300,60 @@ class Outbox:
             raise store.malformed(f"head is {self._head}, a row has {newest}")
         start_bytes = meta.get("epoch_start")
         self._epoch_start = pb.EpochStart.FromString(start_bytes) if start_bytes is not None else None
+        if seen is not None and seen.epoch == self._epoch and seen.head <= self._head:
+            self._note_damage()
+            self._transaction(self._declare_damaged)
+            return
+        reason = pb.EPOCH_REASON_UNWITNESSED if seen is None else pb.EPOCH_REASON_RESTORED_DISK
+        start = pb.EpochStart(previous_epoch=self._epoch, previous_head_seq=self._head, reason=reason)
+        if seen is not None and seen.epoch != self._epoch:
+            start.previous_epoch, start.previous_head_seq = seen.epoch, 0
+        elif seen is None and self._head == 0 and self._epoch_start is not None:
+            start = self._epoch_start  # nothing was sent of it: name the epoch that the cloud knows
+        _log.warning("%s: new epoch: %s", self._path, pb.EpochReason.Name(start.reason))
 
-    def _begin_epoch(self, start: pb.EpochStart) -> None:
+        def write() -> None:
+            self._begin_epoch(self._rows, start)
+            self._declare_damaged()
+
+        self._transaction(write)
+
+    def _declare_damaged(self) -> None:
+        """Kept messages that the disk has damaged will be in no batch."""
+        for minute_us in self._rows.drop_damaged():
+            self._skip(pb.GAP_REASON_CORRUPT_ROW, minute_us)
+
+    def _begin_epoch(self, rows: Rows, start: pb.EpochStart) -> None:
         self._epoch, self._head, self._epoch_start = self._random_bytes(16), 0, start
-        self._rows.put_meta("epoch", self._epoch)
-        self._rows.put_meta("head", b"0")
-        self._rows.put_meta("epoch_start", start.SerializeToString())
+        self._note_damage()
+        rows.put_meta("epoch", self._epoch)
+        rows.put_meta("head", b"0")
+        rows.put_meta("epoch_start", start.SerializeToString())
+
+    def _note_damage(self) -> None:
+        if self._head == 0 and self._epoch_start is not None and self._epoch_start.reason in _DAMAGES:
+            self.damaged_epoch = self._epoch
 
     def _start_over(self, cause: sqlite3.Error) -> None:
         """Set the corrupt file aside, save what is whole in it, begin a new epoch."""
-        if hasattr(self, "_db"):
-            self._db.close()
-        found = store.salvage(self._path)
-        self.set_aside = store.set_aside(self._path)
+        self._let_go()
+        found, seen = store.salvage(self._path), self._witness.seen
+        start = pb.EpochStart(reason=pb.EPOCH_REASON_CORRUPT_OUTBOX)
+        if "epoch" in found.meta and "head" in found.meta:
+            start.previous_epoch, start.previous_head_seq = found.meta["epoch"], int(found.meta["head"])
+        if seen is not None and start.previous_epoch in (b"", seen.epoch):
+            start.previous_epoch, start.previous_head_seq = seen
+
+        def fill(connection: sqlite3.Connection) -> None:
+            rows = Rows(connection)
+            self._begin_epoch(rows, start)
+            for key, value in found.meta.items():
+                if key.startswith("note."):
+                    rows.put_meta(key, value)
+            rows.restore(found)
+
+        self.set_aside = store.replace(self._path, fill)
+        self._witness.record(self._epoch, self._head)
         _log.error(
             "outbox is corrupt (%s): set aside as %s; %d batches and %d messages saved",
             cause,
@@ -298,20 +361,3 @@ class Outbox:
             len(found.outbox),
             len(found.intake),
         )
-        self._db = store.open_file(self._path)
-        self._rows = Rows(self._db)
-        self._in_flight.clear()
-        start = pb.EpochStart(
-            previous_epoch=found.meta.get("epoch", b""),
-            previous_head_seq=int(found.meta.get("head", b"0")),
-            reason=pb.EPOCH_REASON_CORRUPT_OUTBOX,
-        )
-
-        def write() -> None:
-            self._begin_epoch(start)
-            for key, value in found.meta.items():
-                if key.startswith("note."):
-                    self._rows.put_meta(key, value)
-            self._rows.restore(found)
-
-        self._transaction(write)

@@ -54,7 +54,6 @@ class Prover:
 
         Raises:
             BadInput: A file that the configuration names is at fault.
-            OutboxUnavailable: The disk refuses.
         """
         self._outbox = open_outbox(self.config, self._random_bytes)
         self._uplink = make_uplink(self.config, self._outbox, self._publisher, self._clock, self._rng)

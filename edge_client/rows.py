@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from edge_client import store
@@ -65,6 +65,14 @@ class Rows:
         """The first row, empty if there is none."""
         return self._db.execute(query, parameters).fetchone() or ()
 
+    def meta(self) -> dict[str, bytes]:
+        """All named values.
+
+        Raises:
+            sqlite3.DatabaseError: A checksum does not hold.
+        """
+        return store.read_meta(self._db)
+
     def put_meta(self, key: str, value: bytes) -> None:
         """Keep a named value."""
         self._db.execute(
@@ -84,12 +92,19 @@ class Rows:
 
     def frames(self) -> list[IntakeRow]:
         """Those that are whole, in the order of arrival."""
-        query = "SELECT minute_us, channel, sensor_id, received_us, payload, crc FROM intake ORDER BY id"
-        rows = [(IntakeRow(*row[:5]), row[5]) for row in self._db.execute(query)]
-        whole = [row for row, crc in rows if store.intake_crc(row) == crc]
-        if len(whole) < len(rows):
-            _log.error("%d kept messages are damaged", len(rows) - len(whole))
-        return whole
+        return [row for _, row, whole in self._intake() if whole]
+
+    def drop_damaged(self) -> list[int]:
+        """Delete messages whose checksum does not hold → the minutes that they were kept under."""
+        damaged = [(row_id, row.minute_us) for row_id, row, whole in self._intake() if not whole]
+        self._db.executemany("DELETE FROM intake WHERE id = ?", [(row_id,) for row_id, _ in damaged])
+        return sorted({minute_us for _, minute_us in damaged})
+
+    def _intake(self) -> Iterator[tuple[int, IntakeRow, bool]]:
+        query = "SELECT minute_us, channel, sensor_id, received_us, payload, crc, id FROM intake ORDER BY id"
+        for *columns, crc, row_id in self._db.execute(query):
+            row = IntakeRow(*columns)
+            yield row_id, row, store.intake_crc(row) == crc
 
     def seal_minute(self, minute_us: int) -> None:
         """Its messages are in a batch now."""
@@ -154,7 +169,7 @@ class Rows:
         return self.bytes + size <= most
 
     def declare(self, epoch: bytes, seq: int, reason: pb.GapReason, created_us: int) -> None:
-        """A batch is lost: extend the newest gap if it ends just before, else begin one.
+        """A seq is lost: extend the newest gap if it ends just before, else begin one.
 
         An extended gap gets a new id, so that a header which carried the shorter one does not
         confirm the longer one.

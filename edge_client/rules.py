@@ -28,6 +28,24 @@ SILENT_US: Final = 10 * MINUTE_US  # a rich sensor that stopped is missed after 
 _HAZARDS: Final = (Code.SMOKE, Code.HEAT, Code.CARBON_MONOXIDE)
 
 
+def merged(saved: bytes | None, blank: bytes) -> bytes:
+    """State before a restart and state since, while the disk could not be read → one to go on with.
+
+    Args:
+        saved, blank: From `HomeRules.dump()`.
+    """
+    if saved is None:
+        return blank
+    state, since = json.loads(saved), json.loads(blank)
+    for key, ids in since["opens"].items():
+        state["opens"][key] = [*state["opens"].get(key, []), *ids]
+    for sensor_id, dose in since["cohb_pct"].items():
+        state["cohb_pct"][sensor_id] = max(dose, state["cohb_pct"].get(sensor_id, 0.0))
+    if since["arming"]["mode"] != "disarmed":
+        state["arming"] = since["arming"]
+    return json.dumps(state, sort_keys=True).encode()
+
+
 class HomeRules:
     """Arming, hazards and device troubles of one home, and the short history for its alarms."""
 
@@ -124,6 +142,10 @@ class HomeRules:
         if self._signals.is_open(Code.SENSOR_TROUBLE, sensor_id):
             return []
         return [self._open(Code.SENSOR_TROUBLE, sensor_id, now)]
+
+    def storage(self, refuses: bool, now: Moment) -> list[Signal]:
+        """The gateway's own disk."""
+        return self._state(Code.STORAGE, "", refuses, now)
 
     def event(self, signal: Signal, now: Moment) -> pb.Event:
         """Signal → event; an alarm carries the home's last minutes."""

@@ -9,9 +9,10 @@ would write one more page a second to the gateway's flash.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,13 @@ CREATE TABLE sealed(
     sensor_id TEXT NOT NULL, minute_us INTEGER NOT NULL, seconds INTEGER NOT NULL,
     PRIMARY KEY(sensor_id, minute_us)) WITHOUT ROWID;
 """
+_CREATE: Final = f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT"
+_PRAGMAS: Final = (
+    "locking_mode=EXCLUSIVE",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "cache_size=-2000",  # 2 MB; reads are of the newest pages
+)
 
 
 class OutboxUnavailable(Exception):
@@ -92,8 +100,11 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     return base in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, *, check: bool) -> sqlite3.Connection:
     """Path → connection to its file, which is made if there is none.
+
+    Args:
+        check: Read all of it and see whether its pages are in order: after a power loss.
 
     Raises:
         BadInput: Another process has it, or its folder does not exist, or a newer version wrote it.
@@ -102,20 +113,19 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     if not path.parent.is_dir():
         raise BadInput(f"outbox.path: folder {path.parent} does not exist")
-    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+    if _beside(path, ".new").exists():
+        _swap(path)  # a sudden end came between
+    connection = _connect(path)
     try:
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA cache_size=-2000")  # 2 MB; reads are of the newest pages
+        _configure(connection)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version == 0 and tables == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
+            connection.executescript(_CREATE)
             return connection
         if version != _VERSION:
             raise BadInput(f"outbox.path: {path} has version {version}, limit {_VERSION}")
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if check else "ok"
         if verdict != "ok":
             raise malformed(verdict)
         connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now, not at the first write
@@ -129,6 +139,15 @@ def open_file(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, bytes]:
@@ -166,16 +185,57 @@ def salvage(path: Path) -> Salvage:
     return found
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a corrupt file and its WAL; → where it lies now. It is never deleted."""
+def replace(path: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
+    """Put a new file in the place of a corrupt one → where that lies now; it is never deleted.
+
+    A sudden end leaves the old file in place, or the whole new one, which `open_file` then moves in.
+
+    Args:
+        fill: Writes the content of the new file.
+
+    Raises:
+        OSError, sqlite3.Error: The disk refuses; nothing has changed.
+    """
+    build = _beside(path, ".build")
+    for suffix in ("", "-wal"):
+        _beside(build, suffix).unlink(missing_ok=True)
+    with contextlib.closing(_connect(build)) as connection:
+        _configure(connection)
+        connection.executescript(_CREATE)
+        connection.execute("BEGIN IMMEDIATE")
+        fill(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    build.rename(_beside(path, ".new"))
+    _sync_folder(path.parent)
+    return _swap(path)
+
+
+def _swap(path: Path) -> Path:
+    """Old file aside, its WAL first: the WAL left behind would be taken for the new file's."""
     number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
+    while (aside := _beside(path, f".corrupt-{number}")).exists():
         number += 1
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
+    for suffix in ("-wal", ""):
+        source = _beside(path, suffix)
         if source.exists():
-            source.rename(aside.with_name(aside.name + suffix))
+            source.rename(_beside(aside, suffix))
+    _beside(path, ".new").rename(path)
+    _sync_folder(path.parent)
     return aside
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in it durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:

@@ -30,6 +30,7 @@ class Code(IntEnum):
     CARBON_MONOXIDE = 162
     AC_LOSS = 301
     LOW_BATTERY = 302
+    STORAGE = 330  # system peripheral: the gateway's disk
     RF_JAM = 344
     COMMUNICATION = 350
     PATH_FAILURE = 354
@@ -120,6 +121,7 @@ MEANINGS: Final[dict[int, Meaning]] = {
     Code.AC_LOSS: Meaning(AlarmKind.POWER, _TROUBLE, "Mains power lost", 0),
     Code.LOW_BATTERY: Meaning(AlarmKind.BATTERY, _TROUBLE, "Gateway battery low", 0),
     Code.RF_BATTERY: Meaning(AlarmKind.BATTERY, _TROUBLE, "Sensor battery low", 0),
+    Code.STORAGE: Meaning(AlarmKind.PATH, _TROUBLE, "Gateway storage failed", 0),
     Code.RF_JAM: Meaning(AlarmKind.PATH, _TROUBLE, "Radio jammed", 1),
     Code.SENSOR_SUPERVISION: Meaning(AlarmKind.PATH, _TROUBLE, "Sensor not heard", 0),
     Code.SENSOR_TROUBLE: Meaning(AlarmKind.PATH, _TROUBLE, "Sensor sends what cannot be read", 0),

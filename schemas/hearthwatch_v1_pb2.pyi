@@ -27,6 +27,7 @@ class GapReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GAP_REASON_CORRUPT_ROW: _ClassVar[GapReason]
     GAP_REASON_DISK_ERROR: _ClassVar[GapReason]
     GAP_REASON_POWER_LOSS: _ClassVar[GapReason]
+    GAP_REASON_FLOOD: _ClassVar[GapReason]
 
 class EpochReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +35,8 @@ class EpochReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EPOCH_REASON_NEW_OUTBOX: _ClassVar[EpochReason]
     EPOCH_REASON_RESTORED_DISK: _ClassVar[EpochReason]
     EPOCH_REASON_CORRUPT_OUTBOX: _ClassVar[EpochReason]
+    EPOCH_REASON_UNWITNESSED: _ClassVar[EpochReason]
+    EPOCH_REASON_EMERGENCY: _ClassVar[EpochReason]
 
 class ArmingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -97,10 +100,13 @@ GAP_REASON_OUTBOX_FULL: GapReason
 GAP_REASON_CORRUPT_ROW: GapReason
 GAP_REASON_DISK_ERROR: GapReason
 GAP_REASON_POWER_LOSS: GapReason
+GAP_REASON_FLOOD: GapReason
 EPOCH_REASON_UNSPECIFIED: EpochReason
 EPOCH_REASON_NEW_OUTBOX: EpochReason
 EPOCH_REASON_RESTORED_DISK: EpochReason
 EPOCH_REASON_CORRUPT_OUTBOX: EpochReason
+EPOCH_REASON_UNWITNESSED: EpochReason
+EPOCH_REASON_EMERGENCY: EpochReason
 ARMING_MODE_UNSPECIFIED: ArmingMode
 ARMING_MODE_DISARMED: ArmingMode
 ARMING_MODE_STAY: ArmingMode

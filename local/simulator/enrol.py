@@ -118,7 +118,7 @@ def enrol(
                 "key_path": place / "key.pem",
                 "certificate_path": place / "certificate.der",
                 "pubsub": {"project": project},
-                "outbox": {"path": place / "outbox.db"},
+                "outbox": {"path": place / "outbox.db", "witness_path": place / "outbox.witness"},
                 "broker": {"host": broker_host, "port": broker_port},
                 **config,
             }

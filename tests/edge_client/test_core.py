@@ -9,6 +9,7 @@ import pytest
 from edge_client.core import Core
 from edge_client.intake import Arrival
 from edge_client.outbox import Outbox, OutboxUnavailable
+from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Code
 from schemas.readings import check_reading
@@ -45,10 +46,11 @@ class Bench:
         self.open()
 
     def open(self):
-        self.acked, self.woken = [], []
+        self.acked, self.woken, self.redelivered = [], [], []
         self.outbox = Outbox(
             self.config.outbox.path,
             self.identity,
+            Witness(self.config.outbox.witness_path, b"b" * 36),
             max_bytes=self.config.outbox.max_bytes,
             random_bytes=self.ids,
         )
@@ -59,6 +61,7 @@ class Bench:
             new_id=lambda: self.ids(16),
             acknowledge=self.acked.append,
             committed=self.woken.append,
+            redeliver=lambda: self.redelivered.append(True),
         )
 
     def kill(self):
@@ -83,9 +86,10 @@ class Bench:
 
     def sent(self, lane):
         out = []
-        while batch := self.outbox.take(lane):
-            out.append(opened(batch.envelope))
-            self.outbox.confirm(batch)
+        with contextlib.suppress(OutboxUnavailable):  # what is in memory comes first
+            while batch := self.outbox.take(lane):
+                out.append(opened(batch.envelope))
+                self.outbox.confirm(batch)
         return out
 
     def events(self):
@@ -133,20 +137,120 @@ def test_event_is_committed_and_acknowledged_at_once(bench):
     assert len(event.event_id) == 16
 
 
-def test_disk_that_refuses_means_no_acknowledgement_and_nothing_is_forgotten(bench, monkeypatch):
+@pytest.fixture
+def refusing(bench, monkeypatch):
+    """The disk takes nothing until `undo()`."""
+
     def refuse(_change):
         raise OutboxUnavailable("disk full")
 
     monkeypatch.setattr(bench.outbox, "commit", refuse)
+    return monkeypatch
+
+
+STORAGE_FAILS = (Code.STORAGE, NEW, "")
+STORAGE_BACK = (Code.STORAGE, RESTORE, "")
+PANIC = (Code.PANIC, NEW, "panic-bedroom")
+
+
+def test_disk_that_refuses_means_no_acknowledgement_and_nothing_is_forgotten(bench, refusing):
     bench.rich(air_frame(START_US))
-    bench.zigbee("panic-bedroom", {"action": "panic"})
     bench.pass_time(3)
     assert bench.acked == []
-    monkeypatch.undo()
+    refusing.undo()
     bench.pass_time(2)
-    assert len(bench.acked) == 2
-    assert bench.told() == [(Code.PANIC, NEW, "panic-bedroom")]
+    assert len(bench.acked) == 1
     assert len(bench.outbox.kept_frames()) == 1
+
+
+def test_event_leaves_at_once_although_the_disk_refuses(bench, refusing):
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.core.step()
+    assert bench.woken == [pb.LANE_URGENT]
+    assert bench.acked == [], "memory is not durable"
+    batches = bench.sent(pb.LANE_URGENT)
+    assert [body.events[0].code for _, body in batches] == [Code.PANIC, Code.STORAGE]
+    assert {header.epoch for header, _ in batches} != {bench.outbox.epoch}
+    assert [header.seq for header, _ in batches] == [1, 2]
+    start = batches[0][0].epoch_start
+    assert (start.reason, start.previous_epoch) == (pb.EPOCH_REASON_EMERGENCY, bench.outbox.epoch)
+    refusing.undo()
+    bench.pass_time(2)
+    assert len(bench.acked) == 1
+    assert bench.told() == [STORAGE_BACK], "what was published is not sent again"
+
+
+def test_event_that_did_not_get_through_from_memory_is_kept_under_the_same_id(bench, refusing):
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.core.step()
+    refusing.undo()
+    bench.pass_time(2)
+    events = bench.events()
+    assert {(event.code, event.qualifier, event.sensor_id) for event in events} == {
+        PANIC, STORAGE_FAILS, STORAGE_BACK,
+    }  # fmt: skip
+    assert len({event.event_id for event in events}) == 3
+    assert len(events) == 5
+
+
+def test_memory_is_bounded_while_the_disk_refuses_and_the_broker_keeps_the_rest(bench, refusing):
+    for _ in range(10):
+        for minute in range(150):
+            bench.rich(motion_frame(START_US - minute * MINUTE))
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.core.step()
+    assert PANIC in bench.told(), "an event always has room"
+    refusing.undo()
+    assert bench.redelivered == []
+    bench.pass_time(2)
+    assert len(bench.acked) == 1_001
+    assert bench.redelivered == [True]
+
+
+def test_gateway_that_starts_without_its_disk_watches_and_then_goes_on_where_it_was(bench):
+    bench.arm()
+    bench.rich(motion_frame(START_US))
+    bench.pass_time(1)
+    bench.kill()
+    path = bench.config.outbox.path
+    path.rename(path.with_name("away"))
+    path.mkdir()  # cannot be opened
+    bench.open()
+    bench.zigbee("smoke-kitchen", {"smoke": True})
+    bench.core.step()
+    assert bench.told() == [(Code.SMOKE, NEW, "smoke-kitchen"), STORAGE_FAILS]
+    path.rmdir()
+    path.with_name("away").rename(path)
+    bench.pass_time(70)
+    assert bench.core.rules.arming.state.mode == "away"
+    assert len(bench.acked) == 1
+    readings = [r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings]
+    assert START_US in {r.minute_us for r in readings}
+    bench.zigbee("smoke-kitchen", {"smoke": False})
+    bench.core.step()
+    assert (Code.SMOKE, RESTORE, "smoke-kitchen") in bench.told()
+
+
+@pytest.mark.parametrize("damage", ["corrupt", "restored"])
+def test_damaged_outbox_is_a_trouble_that_an_operator_sees(bench, damage):
+    path = bench.config.outbox.path
+    bench.pass_time(61)
+    bench.kill()
+    if damage == "corrupt":
+        path.write_bytes(b"garbage" * 1000)
+    else:
+        copy = path.read_bytes()
+        bench.open()
+        bench.pass_time(61)
+        bench.kill()
+        path.write_bytes(copy)
+    bench.open()
+    bench.pass_time(1)
+    assert bench.told() == [STORAGE_FAILS, STORAGE_BACK]
+    bench.kill()
+    bench.open()
+    bench.pass_time(1)
+    assert bench.told() == [], "once"
 
 
 def a_minute(bench, start_us):

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_client import store
 from edge_client.minute import SealedSensor
 from edge_client.outbox import Change, Draft, IntakeRow, Outbox, OutboxUnavailable
 from edge_client.store import meta_crc
+from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.envelope import parse_envelope, verify_signature
 from schemas.errors import BadInput
@@ -25,8 +27,12 @@ ARMING = pb.Arming(mode=pb.ARMING_MODE_AWAY, phase=pb.ARMING_PHASE_SET, since_us
 URGENT, MINUTES = pb.LANE_URGENT, pb.LANE_MINUTES
 
 
-def open_outbox(folder, *, max_bytes=1 << 20, random_bytes=os.urandom):
-    return Outbox(folder / "outbox.db", IDENTITY, max_bytes=max_bytes, random_bytes=random_bytes)
+BOOT = b"b" * 36
+
+
+def open_outbox(folder, *, max_bytes=1 << 20, random_bytes=os.urandom, boot=BOOT):
+    witness = Witness(folder / "outbox.witness", boot)
+    return Outbox(folder / "outbox.db", IDENTITY, witness, max_bytes=max_bytes, random_bytes=random_bytes)
 
 
 def minutes_draft(size=10):
@@ -124,6 +130,96 @@ def test_epoch_and_seq_go_on_after_a_restart_even_when_everything_was_sent(tmp_p
         assert second.commit(change(event_draft())) == [2]
         [header] = drain(second)
         assert not header.HasField("epoch_start"), "the cloud has seen it"
+
+
+def reopened(folder, boot=BOOT):
+    """Open, send one event → its header."""
+    with contextlib.closing(open_outbox(folder, boot=boot)) as outbox:
+        outbox.commit(change(event_draft()))
+        return drain(outbox, URGENT)[-1]
+
+
+@pytest.fixture
+def used(tmp_path):
+    """An outbox that gave out 1 to 3, of which 3 waits; → its epoch."""
+    with contextlib.closing(open_outbox(tmp_path)) as outbox:
+        outbox.commit(change(event_draft(), event_draft()))
+        drain(outbox)
+        outbox.commit(change(minutes_draft()))
+        return outbox.epoch
+
+
+def test_other_boot_begins_a_new_epoch_and_still_sends_the_old_rows(tmp_path, used):
+    header = reopened(tmp_path, boot=b"c" * 36)
+    assert (header.epoch != used, header.seq) == (True, 1)
+    start = header.epoch_start
+    assert (start.previous_epoch, start.previous_head_seq) == (used, 3)
+    assert start.reason == pb.EPOCH_REASON_UNWITNESSED
+    with contextlib.closing(open_outbox(tmp_path, boot=b"c" * 36)) as outbox:
+        assert outbox.epoch == header.epoch, "the same boot goes on"
+        assert [(h.epoch, h.seq) for h in drain(outbox)] == [(used, 3)]
+
+
+@pytest.mark.parametrize("boot", [b"", b"c" * 36], ids=["no boot id", "other boots"])
+def test_start_of_which_nothing_was_sent_keeps_the_chain_of_epochs(tmp_path, used, boot):
+    for number in range(3):
+        open_outbox(tmp_path, boot=boot and bytes([number]) * 36).close()
+    start = reopened(tmp_path, boot=boot).epoch_start
+    assert (start.previous_epoch, start.previous_head_seq) == (used, 3)
+
+
+def test_restored_copy_never_gives_out_a_number_again(tmp_path):
+    sent = set()
+    with contextlib.closing(open_outbox(tmp_path)) as outbox:
+        outbox.commit(change(event_draft()))
+        sent |= {(h.epoch, h.seq) for h in drain(outbox)}
+    copy = (tmp_path / "outbox.db").read_bytes()
+    for _ in range(3):
+        header = reopened(tmp_path)
+        assert (header.epoch, header.seq) not in sent
+        sent.add((header.epoch, header.seq))
+        (tmp_path / "outbox.db").write_bytes(copy)
+    assert header.epoch_start.reason == pb.EPOCH_REASON_RESTORED_DISK
+
+
+def test_copy_of_an_older_epoch_names_the_newer_one_and_that_all_of_it_may_be_lost(tmp_path, used):
+    copy = (tmp_path / "outbox.db").read_bytes()
+    newer = reopened(tmp_path, boot=b"c" * 36).epoch
+    (tmp_path / "outbox.db").write_bytes(copy)
+    start = reopened(tmp_path, boot=b"c" * 36).epoch_start
+    assert (start.previous_epoch, start.previous_head_seq) == (newer, 0)
+    assert start.reason == pb.EPOCH_REASON_RESTORED_DISK
+    assert newer != used
+
+
+def test_damaged_message_is_declared_with_its_minute(tmp_path):
+    with contextlib.closing(open_outbox(tmp_path)) as first:
+        first.commit(change(frames=[IntakeRow(m, "rich", "s", START_US, b"x") for m in (60, 120)]))
+    poke(tmp_path / "outbox.db", "UPDATE intake SET payload = x'00' WHERE minute_us = 60")
+    with contextlib.closing(open_outbox(tmp_path)) as second:
+        assert [row.minute_us for row in second.kept_frames()] == [120]
+        second.commit(change(event_draft()))
+        [header] = drain(second)
+        [gap] = header.gaps
+        assert (header.seq, gap.first_seq, gap.last_seq) == (2, 1, 1)
+        assert (gap.first_us, gap.last_us, gap.reason) == (60, 60, pb.GAP_REASON_CORRUPT_ROW)
+
+
+def test_end_between_building_a_new_file_and_moving_it_in_loses_nothing(tmp_path, used, monkeypatch):
+    path = tmp_path / "outbox.db"
+    poke(path, "UPDATE meta SET value = x'ff' WHERE key = 'epoch'")
+
+    def die(_path):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(store, "_swap", die)
+    with contextlib.closing(open_outbox(tmp_path)) as outbox, pytest.raises(OutboxUnavailable):
+        outbox.commit(change(event_draft()))
+    monkeypatch.undo()
+    with contextlib.closing(open_outbox(tmp_path)) as outbox:
+        assert [(h.epoch, h.seq) for h in drain(outbox)] == [(used, 3)]
+        assert outbox.damaged_epoch == outbox.epoch
+    assert (tmp_path / "outbox.db.corrupt-1").exists()
 
 
 def test_new_outbox_begins_a_new_epoch(tmp_path):

@@ -11,6 +11,7 @@ from edge_client.config import UplinkConfig
 from edge_client.outbox import Change, Draft, Outbox
 from edge_client.publisher import PublishFailed, PublishRefused
 from edge_client.uplink import Uplink, backoff_s
+from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
 from tests.edge_client.fakes import START_US, FakePublisher, Ids, make_identity, opened
 
@@ -22,7 +23,10 @@ class Rig:
     """An outbox, a publisher and an uplink whose live minute begins at START_US."""
 
     def __init__(self, folder, **settings):
-        self.outbox = Outbox(folder / "outbox.db", make_identity(), max_bytes=1 << 20, random_bytes=Ids())
+        witness = Witness(folder / "outbox.witness", b"b" * 36)
+        self.outbox = Outbox(
+            folder / "outbox.db", make_identity(), witness, max_bytes=1 << 20, random_bytes=Ids()
+        )
         self.publisher = FakePublisher()
         quick = {
             "first_backoff_s": 0.05,
