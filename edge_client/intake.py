@@ -43,6 +43,7 @@ class MqttIntake:
             deliver: Called on the network thread; must not block.
         """
         self._config, self._deliver = config, deliver
+        self._who = f"{gateway_id} of {home_id}"
         self._topics = [(sensor_topic(home_id, channel, "+"), 1) for channel in (RICH, ZIGBEE)]
         self._connection = 0
         self.connected = False
@@ -85,6 +86,7 @@ class MqttIntake:
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, _reasons: Any, _props: Any) -> None:
         self.connected = True
+        _log.info("%s hears its sensors", self._who)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
         self.connected = False

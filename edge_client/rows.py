@@ -104,7 +104,7 @@ class Rows:
         query = "SELECT minute_us, channel, sensor_id, received_us, payload, crc, id FROM intake ORDER BY id"
         for *columns, crc, row_id in self._db.execute(query):
             row = IntakeRow(*columns)
-            yield row_id, row, store.intake_crc(row) == crc
+            yield row_id, row, store.holds(crc, store.intake_crc, row)
 
     def seal_minute(self, minute_us: int) -> None:
         """Its messages are in a batch now."""
@@ -140,7 +140,7 @@ class Rows:
         if not row:
             return None
         batch = Batch(*row[:6])
-        return batch, batch.crc == row[6]
+        return batch, store.holds(row[6], store.row_crc, batch.epoch, batch.seq, batch.lane, batch.envelope)
 
     def drop(self, row_id: int, size: int) -> None:
         """Delete a batch of `size` bytes."""

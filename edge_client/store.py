@@ -92,6 +92,18 @@ def meta_crc(key: str, value: bytes) -> int:
     return zlib.crc32(value, zlib.crc32(key.encode()))
 
 
+def holds(crc: int, checksum: Callable[..., int], *columns: Any) -> bool:
+    """Is it the checksum of these columns?
+
+    Raises:
+        sqlite3.DatabaseError: Columns of other types than were written: the page is another one.
+    """
+    try:
+        return checksum(*columns) == crc
+    except (AttributeError, TypeError) as error:
+        raise malformed(f"columns of another type: {error}") from error
+
+
 def is_corrupt(error: sqlite3.Error) -> bool:
     """Is the file at fault, rather than the disk or the moment?"""
     code = getattr(error, "sqlite_errorcode", None)
@@ -158,7 +170,7 @@ def read_meta(connection: sqlite3.Connection) -> dict[str, bytes]:
     """
     out = {}
     for key, value, crc in connection.execute("SELECT key, value, crc FROM meta"):
-        if crc != meta_crc(key, value):
+        if not holds(crc, meta_crc, key, value):
             raise malformed(f"checksum of meta {key}")
         out[key] = value
     return out
@@ -170,17 +182,18 @@ def salvage(path: Path) -> Salvage:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         for key, value, crc in _readable(connection, "SELECT key, value, crc FROM meta"):
-            if isinstance(value, bytes) and crc == meta_crc(key, value):
+            if _salvageable(crc, meta_crc, key, value):
                 found.meta[key] = value
         columns = "epoch, seq, lane, created_us, gap_mark, starts_epoch, envelope, crc"
         for row in _readable(connection, f"SELECT {columns} FROM outbox ORDER BY id"):
-            if row[7] == row_crc(row[0], row[1], row[2], row[6]):
+            if _salvageable(row[7], row_crc, row[0], row[1], row[2], row[6]):
                 found.outbox.append(row)
         columns = "epoch, first_seq, last_seq, reason, first_us, last_us"
-        found.gaps.extend(_readable(connection, f"SELECT {columns} FROM gaps ORDER BY id"))
+        gaps = _readable(connection, f"SELECT {columns} FROM gaps ORDER BY id")
+        found.gaps.extend(gap for gap in gaps if None not in gap)
         columns = "minute_us, channel, sensor_id, received_us, payload"
         for row in _readable(connection, f"SELECT {columns}, crc FROM intake ORDER BY id"):
-            if intake_crc(IntakeRow(*row[:5])) == row[5]:
+            if _salvageable(row[5], intake_crc, IntakeRow(*row[:5])):
                 found.intake.append(IntakeRow(*row[:5]))
     return found
 
@@ -238,9 +251,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def _salvageable(crc: int, checksum: Callable[..., int], *columns: Any) -> bool:
+    try:
+        return holds(crc, checksum, *columns)
+    except sqlite3.DatabaseError:
+        return False
+
+
 def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
     """Rows up to the first that cannot be read."""
-    with contextlib.suppress(sqlite3.Error, TypeError):
+    with contextlib.suppress(sqlite3.Error):
         yield from connection.execute(query)
 
 

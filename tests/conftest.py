@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("hearthwatch", deadline=None)
+settings.load_profile("hearthwatch")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

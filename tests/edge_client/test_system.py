@@ -7,14 +7,8 @@ import sys
 import time
 from contextlib import ExitStack
 
-import grpc
-import paho.mqtt.client as mqtt
 import psutil
 import pytest
-from google.api_core.exceptions import DeadlineExceeded
-from google.cloud import pubsub_v1
-from google.pubsub_v1.services.publisher.transports.grpc import PublisherGrpcTransport
-from google.pubsub_v1.services.subscriber.transports.grpc import SubscriberGrpcTransport
 
 from edge_client.clock import ScaledClock, SystemClock
 from edge_client.gateway import Gateway, wait_until_idle
@@ -23,10 +17,8 @@ from edge_client.publisher import PublishFailed, PublishRefused, PubsubPublisher
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Code
 from schemas.readings import ALL_SECONDS, check_reading
-from schemas.topics import RICH, ZIGBEE, sensor_topic
 from tests.edge_client import servers
 from tests.edge_client.fakes import (
-    HOME,
     MINUTE,
     SECOND,
     START_US,
@@ -36,12 +28,11 @@ from tests.edge_client.fakes import (
     make_config,
     make_identity,
     motion_frame,
-    opened,
     write_identity,
 )
+from tests.edge_client.outside import PROJECT, Cloud, Sensors, wait
 
 pytestmark = pytest.mark.system
-PROJECT = "edge-tests"
 
 
 @pytest.fixture(scope="module")
@@ -58,81 +49,9 @@ def broker_port(tmp_path_factory):
         yield port
 
 
-class Cloud:
-    """Topics and subscriptions of one test, read with the official client."""
-
-    def __init__(self, address, suffix):
-        channel = grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)])
-        publisher = pubsub_v1.PublisherClient(transport=PublisherGrpcTransport(channel=channel))
-        self._reader = pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        self.topics = {lane: f"{lane}-{suffix}" for lane in ("urgent", "minutes")}
-        for topic in self.topics.values():
-            publisher.create_topic(name=f"projects/{PROJECT}/topics/{topic}")
-            self._reader.create_subscription(
-                name=f"projects/{PROJECT}/subscriptions/{topic}", topic=f"projects/{PROJECT}/topics/{topic}"
-            )
-
-    def settings(self):
-        return {
-            "project": PROJECT,
-            "urgent_topic": self.topics["urgent"],
-            "minutes_topic": self.topics["minutes"],
-        }
-
-    def read(self, lane, count, patience_s=15.0):
-        """At least `count` batches of a lane: [(header, body, attributes)]."""
-        name, out = f"projects/{PROJECT}/subscriptions/{self.topics[lane]}", []
-        end_s = time.monotonic() + patience_s
-        while len(out) < count:
-            assert time.monotonic() < end_s, f"{len(out)} batches on {lane}, expected {count}"
-            try:
-                pulled = self._reader.pull(
-                    subscription=name, max_messages=100, timeout=0.5, retry=None
-                ).received_messages
-            except DeadlineExceeded:
-                continue
-            if not pulled:
-                continue
-            self._reader.acknowledge(subscription=name, ack_ids=[m.ack_id for m in pulled])
-            out += [(*opened(m.message.data), dict(m.message.attributes)) for m in pulled]
-        return out
-
-
 @pytest.fixture
 def cloud(emulator, request):
     return Cloud(emulator, request.node.name.replace("[", "-").replace("]", ""))
-
-
-class Sensors:
-    """The home's devices on the broker."""
-
-    def __init__(self, port, home_id=HOME):
-        self._home_id = home_id
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-
-    def zigbee(self, sensor_id, payload):
-        self._publish(ZIGBEE, sensor_id, json.dumps(payload).encode())
-
-    def rich(self, frame):
-        self._publish(RICH, frame.sensor_id, frame.SerializeToString())
-
-    def _publish(self, channel, sensor_id, payload):
-        self._client.publish(
-            sensor_topic(self._home_id, channel, sensor_id), payload, qos=1
-        ).wait_for_publish(5)
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-def wait(condition, patience_s=15.0):
-    end_s = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture
