@@ -21,6 +21,7 @@ from schemas.archive import ARCHIVE_SCHEMA
 from schemas.events import AlarmKind
 from serving.handlers import label_scores
 from serving.interpreter import LiteRtModel
+from transforms.advance_home import advance
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import archive_row
 from transforms.decode_batches import Decoded, decode
@@ -30,7 +31,6 @@ from transforms.home_state import Home, place
 from transforms.raise_alarms import wall_clock_us
 from transforms.score_homes import fuse
 from transforms.score_readings import BLOCK, Block, model_score, prepare
-from transforms.track_homes import advance
 from transforms.trust import Trust, load_ca
 from transforms.write_objects import avro_bytes, object_name, write_object
 from transforms.write_warehouse import receipt_row, score_row, window_row

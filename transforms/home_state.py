@@ -19,7 +19,7 @@ from transforms.elements import BatchSummary, Score
 from transforms.gateway_ledger import Ledger
 from transforms.score_homes import HeldScore, HomeWindow, speaks
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 # Version 2 of marshal has neither references nor interning: equal values give equal bytes, under
 # every Python so far. It is never fed bytes from outside.
 _MARSHAL: Final = 2
@@ -128,11 +128,10 @@ class HeldSensor:
 
 @dataclass
 class Home:
-    """State of one home. `newest_us`: newest publish time; `timer_us`: when its clearing timer is due."""
+    """State of one home. `newest_us`: newest publish time."""
 
     gateway_id: str = ""
     newest_us: int = 0
-    timer_us: int = 0
     vocabularies: list[Vocabulary] = field(default_factory=list)
     sensors: dict[str, HeldSensor] = field(default_factory=dict)
     minutes: dict[int, Minute] = field(default_factory=dict)
@@ -159,9 +158,7 @@ def encode(home: Home) -> bytes:
         _MINUTE.pack(key, m.publish_us, m.mode, len(m.records)) + m.records
         for key, m in sorted(home.minutes.items())
     )
-    return marshal.dumps(
-        (STATE_VERSION, home.newest_us, home.timer_us, text, minutes, home.ledger.plain()), _MARSHAL
-    )
+    return marshal.dumps((STATE_VERSION, home.newest_us, text, minutes, home.ledger.plain()), _MARSHAL)
 
 
 def decode(data: bytes) -> Home:
@@ -173,12 +170,11 @@ def decode(data: bytes) -> Home:
     version, *rest = marshal.loads(data)
     if version != STATE_VERSION:
         raise ValueError(f"state has version {version}, known versions: {STATE_VERSION}")
-    newest_us, timer_us, text, minutes, ledger = rest
+    newest_us, text, minutes, ledger = rest
     gateway_id, rooms, words, sensors = json.loads(text)
     return Home(
         gateway_id=gateway_id,
         newest_us=newest_us,
-        timer_us=timer_us,
         vocabularies=[Vocabulary(family, model, tuple(labels)) for family, model, *labels in words],
         sensors={name: HeldSensor(rooms[room], KINDS[kind], *rest) for name, room, kind, *rest in sensors},
         minutes=dict(_read_minutes(minutes)),

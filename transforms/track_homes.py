@@ -1,85 +1,47 @@
 """TrackHomes: Score and BatchSummary → windows to fuse, status changes, holes, late scores.
 
-One state value a home, visited once a home and bundle: `PackHomes` joins what a bundle holds of a
-home, because keyed state in Python costs per visit. Everything is evaluated on arrival; no
-watermark is waited for. The window of the last sending of each (home, window end) equals Beam's
-`SlidingWindows(300, 60)` over the scores that were not late (tests/transforms/test_track_homes.py).
+Homes are kept by shard: a bundle's records of a shard cross as one element, and its state is visited
+once a bundle, because keyed state in Python costs per visit (docs/decisions/015-packed-state.md).
+Everything is evaluated on arrival; no watermark is waited for. The window of the last sending of each
+(home, window end) equals Beam's `SlidingWindows(300, 60)` over the scores that were not late
+(tests/transforms/test_track_homes.py).
 
-State is cleared in two steps: a day after the last batch the scores go, thirty days after it all.
-The ledger outlives the scores, else a replayed batch would revive a home that is gone.
+What a silent home no longer needs is cleared in two steps: a day after the last batch the scores go,
+thirty days after it all. One timer a shard looks for such homes.
 
-Every step works in the global window: `PackHomes` emits into it.
+Every step works in the global window: `PackShards` emits into it.
 """
 
 from __future__ import annotations
 
-import marshal
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+import uuid
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, RowCoder
-from apache_beam.coders.typecoders import registry
+from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.alarms import HomeStatus, SensorStatus
-from schemas.readings import MINUTE_US
+from transforms.advance_home import Advanced, HoleReport, StatusChange
 from transforms.elements import BatchSummary, Score
-from transforms.home_state import Home, Placed, Vocabulary, decode, encode, hear, name_sensors, place
+from transforms.home_packs import pack, score_record, shard_of, summary_record
+from transforms.home_shards import Change, Fence, Shard, ShardMemory
 from transforms.score_homes import HomeWindow
 
-LAST_SEEN_US: Final = 5 * MINUTE_US  # coarse: a status write a minute would cost $39k a month at 10⁶ homes
-SCORES_KEPT_US: Final = 86_400_000_000
-STATE_KEPT_US: Final = 30 * SCORES_KEPT_US
-
-UNKNOWN: Final = "unknown"
 LATE: Final = "late"
 STATUSES: Final = "statuses"
 HOLES: Final = "holes"
-_PACK_VERSION: Final = 1
-_SCORE, _SUMMARY = 0, 1
-_MARSHAL: Final = 2  # neither references nor interning: equal values, equal bytes
-
-
-class StatusChange(NamedTuple):
-    """A home's document as it must now stand: `schemas.alarms.HomeStatus` as JSON.
-
-    Attributes:
-        publish_us: Arrival of the batch that changed it.
-    """
-
-    home_id: str
-    publish_us: int
-    status: str
-
-
-class HoleReport(NamedTuple):
-    """All holes of an epoch after one of them opened or closed; empty lists: none is left.
-
-    A hole is a sequence number that the gateway no longer holds and that has not come. What the
-    gateway declared lost (Header.gaps) is among them: who shows holes subtracts the declared.
-
-    Attributes:
-        first_seqs, last_seqs: Inclusive bounds, pairwise.
-    """
-
-    home_id: str
-    gateway_id: str
-    epoch: str
-    publish_us: int
-    first_seqs: list[int]
-    last_seqs: list[int]
-
-
-for _element in (StatusChange, HoleReport):
-    registry.register_coder(_element, RowCoder)
+# Fixed for the life of a job: it bounds the workers that can share this step, and state kept under
+# another number is refused. A bundle's homes should outnumber it, else packing gains little.
+SHARDS: Final = 32
+_SWEEP_US: Final = 3_600_000_000  # a shard is searched for silent homes at most this often
+_MEMORY: Final = ShardMemory()
 
 
 class Tracked(NamedTuple):
@@ -107,166 +69,55 @@ class TrackHomes(beam.PTransform):
 
     Attributes:
         report_holes: False in a job that reads one lane only: the other lane's numbers would look lost.
+        shards: Of homes; state that was kept in another number of shards is refused.
     """
 
-    def __init__(self, *, report_holes: bool = True) -> None:
+    def __init__(self, *, report_holes: bool = True, shards: int = SHARDS) -> None:
         super().__init__()
+        if not 1 <= shards < 1 << 32:
+            raise ValueError(f"shards is {shards}, limits 1 to {(1 << 32) - 1}")
         self.report_holes = report_holes
+        self.shards = shards
 
     def expand(self, inputs):  # type: ignore[no-untyped-def]
         scores, summaries = inputs
-        keyed = tuple[str, bytes]
+        recorded = tuple[str, bytes]
         packed = (
             (
-                scores | "EncodeScores" >> beam.Map(_encode_score).with_output_types(keyed),
-                summaries | "EncodeSummaries" >> beam.FlatMap(_encode_summary).with_output_types(keyed),
+                scores | "EncodeScores" >> beam.Map(_encode_score).with_output_types(recorded),
+                summaries | "EncodeSummaries" >> beam.FlatMap(_encode_summary).with_output_types(recorded),
             )
             | "JoinRecords" >> beam.Flatten()
-            | "PackHomes" >> beam.ParDo(_PackHomes()).with_output_types(keyed)
+            | "PackShards" >> beam.ParDo(_PackShards(self.shards)).with_output_types(tuple[int, bytes])
         )
-        tracked = packed | "TrackHome" >> (
-            beam.ParDo(_TrackHome(keep_all=scores.is_bounded, report_holes=self.report_holes))
+        track = _TrackShard(self.shards, keep_all=scores.is_bounded, report_holes=self.report_holes)
+        tracked = packed | "TrackShard" >> (
+            beam.ParDo(track)
             .with_output_types(HomeWindow, statuses=StatusChange, holes=HoleReport, late=Score)
             .with_outputs(STATUSES, HOLES, LATE, main="windows")
         )
         return Tracked(tracked.windows, tracked.statuses, tracked.holes, tracked.late)
 
 
-def visible(home: Home) -> tuple[Any, ...]:
-    """What a person would see of a home: its document is written when this changes."""
-    present = home.ledger.present
-    if present is None:
-        return ()
-    sensors = [(name, s.kind, s.room, s.battery_percent) for name, s in home.sensors.items()]
-    coarse_us = present.seen_us - present.seen_us % LAST_SEEN_US
-    said = (present.mode or UNKNOWN, present.phase or UNKNOWN, present.software_version)
-    return present.key.gateway_id, *said, coarse_us, sensors
-
-
-def status_of(home_id: str, home: Home) -> HomeStatus:
-    """The document of a home that has sent a batch."""
-    gateway_id, mode, phase, software_version, last_seen_us, sensors = visible(home)
-    return HomeStatus(
-        home_id=home_id,
-        gateway_id=gateway_id,
-        armed_mode=mode,
-        armed_phase=phase,
-        sensors={
-            name: SensorStatus(kind=kind, room=room, battery_percent=battery)
-            for name, kind, room, battery in sorted(sensors, key=itemgetter(0))
-        },
-        software_version=software_version,
-        last_seen_us=last_seen_us,
-    )
-
-
-class Advanced(NamedTuple):
-    """What a pack did to a home. `changed`: its state must be written back."""
-
-    windows: list[HomeWindow]
-    statuses: list[StatusChange]
-    holes: list[HoleReport]
-    late: list[Score]
-    duplicates: int
-    changed: bool
-
-
-def advance(
-    home_id: str, home: Home, scores: list[Placed], summaries: list[BatchSummary], *, keep_all: bool
-) -> Advanced:
-    """Take one pack into a home's state, in place."""
-    before = visible(home)
-    holes: dict[tuple[str, str], HoleReport] = {}
-    duplicates = 0
-    for summary in summaries:
-        known = home.ledger.present
-        taken = home.ledger.take(summary)
-        if not taken.new:
-            duplicates += 1
-            continue
-        if known and home.ledger.present and known.key != home.ledger.present.key:
-            for sensor in home.sensors.values():
-                sensor.seq = -1  # counted in the epoch before
-        home.newest_us = max(home.newest_us, summary.publish_us)
-        name_sensors(home, summary)
-        if taken.holes is not None:
-            holes[summary.gateway_id, summary.epoch] = HoleReport(
-                home_id,
-                summary.gateway_id,
-                summary.epoch,
-                summary.publish_us,
-                [first for first, _ in taken.holes],
-                [last for _, last in taken.holes],
-            )
-    heard = hear(home_id, home, scores, keep_all=keep_all)
-    statuses = []
-    if visible(home) != before and home.ledger.present is not None:
-        statuses.append(StatusChange(home_id, home.newest_us, status_of(home_id, home).model_dump_json()))
-    changed = heard.added > 0 or len(summaries) > duplicates
-    return Advanced(
-        heard.windows, statuses, list(holes.values()), heard.late, duplicates + heard.duplicates, changed
-    )
-
-
-def pack(records: Iterable[bytes]) -> bytes:
-    """Encoded records of one home → one value; what its scores have in common is written once."""
-    words: dict[tuple[Any, ...], int] = {}
-    groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    summaries = []
-    for record in records:
-        kind, *values = marshal.loads(record)
-        if kind == _SCORE:
-            common, sensor_id, room, vocabulary, steps = values
-            word = words.setdefault(vocabulary, len(words))
-            groups.setdefault(common, []).append((sensor_id, room, word, steps))
-        else:
-            summaries.append(tuple(values))
-    scores = tuple((common, tuple(rows)) for common, rows in groups.items())
-    return marshal.dumps((_PACK_VERSION, tuple(words), scores, tuple(summaries)), _MARSHAL)
-
-
-def unpack(data: bytes) -> tuple[list[Placed], list[BatchSummary]]:
-    """The inverse of `pack`.
-
-    Raises:
-        ValueError: Packed by another version of this code.
-    """
-    version, words, groups, summaries = marshal.loads(data)
-    if version != _PACK_VERSION:
-        raise ValueError(f"pack has version {version}, known versions: {_PACK_VERSION}")
-    vocabularies = [Vocabulary(*word) for word in words]
-    scores = [
-        Placed(gateway_id, sensor_id, room, minute, publish_us, mode, vocabularies[word], steps)
-        for (gateway_id, minute, publish_us, mode), rows in groups
-        for sensor_id, room, word, steps in rows
-    ]
-    return scores, [BatchSummary(*values) for values in summaries]
-
-
 def _encode_score(score: Score) -> tuple[str, bytes]:
-    p = place(score)
-    common = (p.gateway_id, p.minute, p.publish_us, p.mode)
-    vocabulary = (p.vocabulary.family, p.vocabulary.model_version, p.vocabulary.labels)
-    record = (_SCORE, common, p.sensor_id, p.room, vocabulary, p.probabilities)
-    return score.home_id, marshal.dumps(record, _MARSHAL)
+    return score.home_id, score_record(score)
 
 
 def _encode_summary(summary: BatchSummary) -> Iterator[tuple[str, bytes]]:
     """The path prover's batches prove the path; they are nobody's home."""
     if not summary.synthetic:
-        yield summary.home_id, marshal.dumps((_SUMMARY, *summary), _MARSHAL)
+        yield summary.home_id, summary_record(summary)
 
 
-class _PackHomes(beam.DoFn):
-    """(home, record) → (home, all of the bundle's records of the home)."""
+class _PackShards(beam.DoFn):
+    """(home, record) → (shard, all of the bundle's records of its homes)."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
         self._packs = Metrics.counter("TrackHomes", "packs_out")
-        self._records: dict[str, list[bytes]] = {}
-        self._newest = MIN_TIMESTAMP
 
     def start_bundle(self) -> None:
-        self._records = {}
+        self._records: dict[str, list[bytes]] = {}
         self._newest = MIN_TIMESTAMP
 
     def process(self, element: tuple[str, bytes], timestamp: Any = beam.DoFn.TimestampParam) -> None:
@@ -275,44 +126,93 @@ class _PackHomes(beam.DoFn):
         self._newest = max(self._newest, timestamp)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        by_shard: dict[int, dict[str, list[bytes]]] = {}
         for home_id, records in self._records.items():
-            yield WindowedValue((home_id, pack(records)), self._newest, (GlobalWindow(),))
-        self._packs.inc(len(self._records))
+            by_shard.setdefault(shard_of(home_id, self._shards), {})[home_id] = records
+        for shard, homes in by_shard.items():
+            yield WindowedValue((shard, pack(homes)), self._newest, (GlobalWindow(),))
+        self._packs.inc(len(by_shard))
         self._records = {}
 
 
-class _TrackHome(beam.DoFn):
-    """(home, pack) → tagged outputs, over the home's one state value."""
+class _TrackShard(beam.DoFn):
+    """(shard, pack) → tagged outputs, over the shard's entries and fence in state."""
 
-    HOME = ReadModifyWriteStateSpec("home", BytesCoder())
+    ENTRIES = BagStateSpec("entries", BytesCoder())
+    FENCE = ReadModifyWriteStateSpec("fence", BytesCoder())
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
-    STATE_PARAM = beam.DoFn.StateParam(HOME)
+    ENTRIES_PARAM = beam.DoFn.StateParam(ENTRIES)
+    FENCE_PARAM = beam.DoFn.StateParam(FENCE)
     FORGET_PARAM = beam.DoFn.TimerParam(FORGET)
 
-    def __init__(self, *, keep_all: bool, report_holes: bool) -> None:
+    def __init__(self, shards: int, *, keep_all: bool, report_holes: bool) -> None:
+        self._shards = shards
         self._keep_all = keep_all
         self._report_holes = report_holes
+        self._step = uuid.uuid4().hex  # tells this step's shards in memory from those of another job
         self._duplicates = Metrics.counter("TrackHomes", "duplicates")
         self._late = Metrics.counter("TrackHomes", "scores_late")
-        self._state_bytes = Metrics.distribution("TrackHomes", "state_bytes")
+        self._rebuilt = Metrics.counter("TrackHomes", "shards_rebuilt")
+        self._home_bytes = Metrics.distribution("TrackHomes", "state_bytes_per_home")
 
     def process(
         self,
-        element: tuple[str, bytes],
-        state: Any = STATE_PARAM,
+        element: tuple[int, bytes],
+        entries: Any = ENTRIES_PARAM,
+        fence: Any = FENCE_PARAM,
         forget: Any = FORGET_PARAM,
     ) -> Iterator[Any]:
-        home_id, packed = element
-        stored = state.read()
-        home = decode(stored) if stored else Home()
-        did = advance(home_id, home, *unpack(packed), keep_all=self._keep_all)
-        if did.changed:
-            if not home.timer_us:
-                home.timer_us = home.newest_us + SCORES_KEPT_US
-                forget.set(Timestamp(micros=home.timer_us))
-            encoded = encode(home)
-            self._state_bytes.update(len(encoded))
-            state.write(encoded)
+        number, packed = element
+        shard = self._open(number, entries, fence)
+        new = not shard.homes
+        did, change = shard.take(packed, keep_all=self._keep_all)
+        if change is not None:
+            if new:  # from here on one timer is always set, until the shard is empty
+                forget.set(Timestamp(micros=shard.next_us()))
+            self._write(change, entries, fence)
+            self._home_bytes.update(shard.state_bytes // len(shard.homes))
+        _MEMORY.keep((self._step, number), shard)
+        for one in did:
+            yield from self._outputs(one)
+
+    @on_timer(FORGET)
+    def forget_silent(
+        self,
+        number: Any = beam.DoFn.KeyParam,
+        due: Any = beam.DoFn.TimestampParam,
+        entries: Any = ENTRIES_PARAM,
+        fence: Any = FENCE_PARAM,
+        forget: Any = FORGET_PARAM,
+    ) -> None:
+        """Clear what silent homes no longer need, and look again when the next one may be due."""
+        shard = self._open(number, entries, fence)
+        change = shard.forget(due.micros)
+        if change is None:
+            entries.clear()
+            fence.clear()
+            return
+        self._write(change, entries, fence)
+        forget.set(Timestamp(micros=max(shard.next_us(), due.micros + _SWEEP_US)))
+        _MEMORY.keep((self._step, number), shard)
+
+    def _open(self, number: int, entries: Any, fence: Any) -> Shard:
+        """The shard as the state has it, from memory where that is the same."""
+        stored = Fence.of(fence.read(), self._shards)
+        shard = _MEMORY.take((self._step, number), stored)
+        if shard is None:
+            self._rebuilt.inc()
+            shard = Shard.build(stored, entries.read(), keep_all=self._keep_all)
+        return shard
+
+    @staticmethod
+    def _write(change: Change, entries: Any, fence: Any) -> None:
+        if change.fold:
+            entries.clear()
+        for entry in change.entries:
+            entries.add(entry)
+        fence.write(change.fence.encoded())
+
+    def _outputs(self, did: Advanced) -> Iterator[Any]:
         self._duplicates.inc(did.duplicates)
         self._late.inc(len(did.late))
         yield from did.windows
@@ -323,33 +223,3 @@ class _TrackHome(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(HOLES, report)
         for score in did.late:
             yield beam.pvalue.TaggedOutput(LATE, score)
-
-    @on_timer(FORGET)
-    def forget_silent(
-        self,
-        state: Any = STATE_PARAM,
-        forget: Any = FORGET_PARAM,
-    ) -> None:
-        """Clear what a silent home no longer needs; set again lazily while the home speaks."""
-        stored = state.read()
-        if not stored:
-            return
-        kept = forget_scores(decode(stored))
-        if kept is None:
-            state.clear()
-        else:
-            forget.set(Timestamp(micros=kept.timer_us))
-            state.write(encode(kept))
-
-
-def forget_scores(home: Home) -> Home | None:
-    """What is kept of a home when its timer fires: all, all but its scores, or nothing (None)."""
-    fired_us, heard_us = home.timer_us, home.newest_us
-    if fired_us >= heard_us + STATE_KEPT_US:
-        return None
-    if fired_us >= heard_us + SCORES_KEPT_US:
-        home.minutes, home.vocabularies = {}, []
-        home.timer_us = heard_us + STATE_KEPT_US
-    else:
-        home.timer_us = heard_us + SCORES_KEPT_US
-    return home

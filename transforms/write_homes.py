@@ -8,8 +8,8 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.advance_home import StatusChange
 from transforms.alarm_store import AlarmStore
-from transforms.track_homes import StatusChange
 
 
 class WriteHomes(beam.PTransform):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
+from transforms.home_packs import pack, score_record, summary_record
 from transforms.home_state import PROBABILITY_STEPS
 from transforms.score_homes import HeldScore, HomeWindow
 
@@ -132,3 +133,12 @@ def home_window(scores: list[Score], end: int = 5) -> HomeWindow:
         arming_mode=newest.arming_mode if newest else "",
         scores=[held(s) for s in scores],
     )
+
+
+def packed(elements: list[Score | BatchSummary]) -> bytes:
+    """What PackShards makes of a bundle's elements, all of one shard."""
+    records: dict[str, list[bytes]] = {}
+    for element in elements:
+        record = score_record(element) if isinstance(element, Score) else summary_record(element)
+        records.setdefault(element.home_id, []).append(record)
+    return pack(records)

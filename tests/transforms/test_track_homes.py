@@ -24,21 +24,19 @@ from tests.transforms.homes import (
     summary,
 )
 from tests.transforms.runs import run_batch, run_stream
-from transforms.elements import BatchSummary, Score, WindowScore
-from transforms.home_state import Home, decode, encode
-from transforms.score_homes import HeldScore, HomeWindow, ScoreHomes, fuse, latest
-from transforms.track_homes import (
+from transforms.advance_home import (
     SCORES_KEPT_US,
     STATE_KEPT_US,
     HoleReport,
     StatusChange,
-    TrackHomes,
     advance,
-    forget_scores,
-    pack,
-    unpack,
+    forget,
+    forgets_us,
 )
-from transforms.track_homes import _encode_score as encode_score
+from transforms.elements import BatchSummary, Score, WindowScore
+from transforms.home_state import Home, decode, encode, place
+from transforms.score_homes import HeldScore, HomeWindow, ScoreHomes, fuse, latest
+from transforms.track_homes import TrackHomes
 
 BREAK_IN = {"sound-kitchen": ("glass_break", 0.9), "motion-living": ("person", 0.9)}
 FIRE = {"sound-kitchen": ("smoke_alarm", 0.9), "air-kitchen": ("fire", 0.9)}
@@ -179,26 +177,21 @@ def test_holes_are_reported_when_they_open_and_close(report_holes, expected):
 
 
 def test_a_silent_home_is_forgotten_in_two_steps():
-    home = Home(newest_us=publish_us(0), timer_us=publish_us(0) + SCORES_KEPT_US)
-    scores, _ = unpack(pack([encode_score(s)[1] for s in minute_of_scores(0)]))
+    home = Home()
+    scores = [place(s) for s in minute_of_scores(0)]
     advance("home-1", home, scores, [summary(1, 0)], keep_all=False)
+    heard_us = publish_us(0)
 
-    shrunk = forget_scores(decode(encode(home)))
+    assert forget(home, heard_us + SCORES_KEPT_US - 1)
+    assert home.minutes
+    assert forgets_us(home) == heard_us + SCORES_KEPT_US
+    before = decode(encode(home)).ledger
 
-    assert shrunk is not None
-    assert (shrunk.minutes, shrunk.vocabularies) == ({}, [])
-    assert shrunk.ledger == home.ledger  # a replay must still be known
-    assert shrunk.timer_us == publish_us(0) + STATE_KEPT_US
-    assert forget_scores(shrunk) is None
-
-
-def test_the_clearing_timer_is_set_again_while_the_home_speaks():
-    home = Home(newest_us=publish_us(600), timer_us=publish_us(0) + SCORES_KEPT_US)
-
-    kept = forget_scores(home)
-
-    assert kept is not None
-    assert kept.timer_us == publish_us(600) + SCORES_KEPT_US
+    assert forget(home, heard_us + SCORES_KEPT_US)
+    assert (home.minutes, home.vocabularies) == ({}, [])
+    assert home.ledger == before  # a replay must still be known
+    assert forgets_us(home) == heard_us + STATE_KEPT_US
+    assert not forget(home, heard_us + STATE_KEPT_US)
 
 
 def test_after_a_day_of_silence_a_home_starts_anew_but_its_old_batches_stay_known():
@@ -281,25 +274,11 @@ def test_stream_and_batch_equal_beams_sliding_windows_over_the_same_scores():
     assert what_it_says(latest(batch(shuffled).windows)) == expected
 
 
-def test_a_pack_gives_back_what_went_in():
-    scores = minute_of_scores(0, BREAK_IN) + minute_of_scores(1)
-
-    placed, batches = unpack(pack([encode_score(s)[1] for s in scores]))
-
-    assert [(p.sensor_id, p.minute, p.vocabulary.family) for p in placed] == [
-        (s.sensor_id, s.minute_us // MINUTE_US, s.family) for s in scores
-    ]
-    assert [list(p.probabilities) for p in placed] == [
-        [round(q * 255) for q in s.probabilities] for s in scores
-    ]
-    assert batches == []
-
-
 def test_a_home_of_ten_sensors_holds_about_two_kilobytes():
     home = Home()
     for minute in range(30):
-        packed = pack([encode_score(s)[1] for s in minute_of_scores(minute)])
-        advance("home-1", home, *unpack(packed)[:1], [summary(minute + 1, minute)], keep_all=False)
+        scores = [place(s) for s in minute_of_scores(minute)]
+        advance("home-1", home, scores, [summary(minute + 1, minute)], keep_all=False)
 
     assert len(encode(home)) < 2_200
 
