@@ -6,13 +6,10 @@ batch and are cached by their bytes, and the revocation list is read in the back
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from cryptography import x509
 
@@ -20,11 +17,10 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.envelope import parse_envelope, verify_signature
 from schemas.errors import BadInput
 from schemas.identity import GatewayIdentity, read_certificate
+from transforms.refreshed_file import RefreshedFile
 
-_LOG: Final = logging.getLogger(__name__)
 # About 2 kB each. One worker sees the gateways whose batches it happens to read: any of the fleet.
 MAX_CACHED_CERTIFICATES: Final = 16_384
-REFRESH_S: Final = 30.0
 
 
 class Trust:
@@ -117,7 +113,7 @@ def parse_revoked(text: str) -> frozenset[int]:
     return frozenset(int(line, 16) for line in lines if line)
 
 
-class RevocationList:
+class RevocationList(RefreshedFile[frozenset[int]]):
     """Serial numbers from a file that is read again when it changes; the last good copy stays.
 
     Args:
@@ -127,47 +123,8 @@ class RevocationList:
     """
 
     def __init__(self, path: str, clock_s: Callable[[], float]) -> None:
-        self._path = path
-        self._clock_s = clock_s
-        self._stamp: float | None = None
-        self._serials: frozenset[int] = frozenset()
-        self._stop = threading.Event()
-        self._read()
+        super().__init__(path, parse_revoked, clock_s)
 
     def serials(self) -> frozenset[int]:
         """As of the last good copy."""
-        return self._serials
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since the file was last seen to be what we hold. Its growth is an alarm."""
-        return self._clock_s() - self._seen_s
-
-    def refresh(self) -> bool:
-        """Read the file if it changed; False, and the last good copy stays, if that fails."""
-        try:
-            self._read()
-        except (OSError, BeamIOError, ValueError) as error:
-            _LOG.warning("revocation list %s not read, copy is %.0f s old: %s", self._path, self.age_s, error)
-            return False
-        return True
-
-    def start(self, every_s: float = REFRESH_S) -> None:
-        """Refresh in the background until `stop`."""
-        threading.Thread(target=self._run, args=(every_s,), name="revocations", daemon=True).start()
-
-    def stop(self) -> None:
-        """End the background thread."""
-        self._stop.set()
-
-    def _run(self, every_s: float) -> None:
-        while not self._stop.wait(every_s):
-            self.refresh()
-
-    def _read(self) -> None:
-        stamp = FileSystems.last_updated(self._path)
-        if stamp != self._stamp:
-            with FileSystems.open(self._path) as file:
-                self._serials = parse_revoked(file.read().decode())
-            self._stamp = stamp
-        self._seen_s = self._clock_s()
+        return self.content

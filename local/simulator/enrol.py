@@ -1,14 +1,14 @@
 """Enrolment of the demo fleet: CA, identities, configurations, roster, and first documents.
 
-In `<run>/fleet/`: `ca.pem`, `ca.key`, `roster.json`, and for each gateway a folder with `key.pem`,
-`certificate.der`, `gateway.json` and its outbox. Run again it keeps what is there: a gateway that
-changed its key or lost its outbox would be another one. Production keeps the CA's key in a KMS.
+In `<run>/fleet/`: `ca.pem`, `ca.key`, `roster.jsonl` (schemas.roster), and for each gateway a folder
+with `key.pem`, `certificate.der`, `gateway.json` and its outbox. Run again it keeps what is there: a
+gateway that changed its key or lost its outbox would be another one. Production keeps the CA's key in a
+KMS.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,14 +22,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_client.config import GatewayConfig, load_config
 from edge_client.users import hash_code
 from local.simulator import devices, household
+from local.simulator.neighbourhood import BACKDATED, roster_entry
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.alarms import DIRECTORY, HOMES, DirectoryEntry, HomeStatus, SensorStatus
 from schemas.identity import issue_certificate, issue_fleet_ca
+from schemas.roster import roster_text
 
+ROSTER_FILE: Final = "roster.jsonl"
+CERTIFICATE: Final = "certificate.der"
 PROVER_HOME, PROVER_GATEWAY = "synthetic", "path-prover"
 EXIT_DELAY_S: Final = 45  # the shortest that CP-01 allows: a demo should not wait longer
 _CA_YEARS, _GATEWAY_YEARS = 10, 2
-_BACKDATED: Final = dt.timedelta(hours=1)  # clocks of homes differ
 _DOCUMENTS_PER_WRITE: Final = 400  # Firestore takes 500
 
 _KIND_NAMES: Final = {
@@ -67,7 +70,7 @@ _LAST: Final = (
 
 
 class Member(NamedTuple):
-    """One line of the roster."""
+    """One gateway and its home."""
 
     home_id: str
     gateway_id: str
@@ -116,7 +119,7 @@ def enrol(
                 "home_id": home,
                 "gateway_id": gateway,
                 "key_path": place / "key.pem",
-                "certificate_path": place / "certificate.der",
+                "certificate_path": place / CERTIFICATE,
                 "pubsub": {"project": project},
                 "outbox": {"path": place / "outbox.db", "witness_path": place / "outbox.witness"},
                 "broker": {"host": broker_host, "port": broker_port},
@@ -138,8 +141,10 @@ def enrol(
     )
     prover = member(PROVER_HOME, PROVER_GATEWAY, synthetic=True)
     fleet = Fleet(folder, folder / "ca.pem", members, prover)
-    roster = [one._asdict() for one in members]
-    (folder / "roster.json").write_text(json.dumps(roster, indent=1))
+    roster = [roster_entry(m.home_id, m.gateway_id, folder / m.gateway_id / CERTIFICATE) for m in members]
+    fresh = folder / "roster.tmp"
+    fresh.write_text(roster_text(roster, int(now.timestamp() * 1e6)))
+    os.replace(fresh, folder / ROSTER_FILE)  # a reader sees the old or the new one, never half
     return fleet
 
 
@@ -247,7 +252,7 @@ def _fleet_ca(folder: Path, now: dt.datetime) -> tuple[x509.Certificate, Ed25519
             raise ValueError(f"{key_file} holds {type(key).__name__}, limit: Ed25519")
         return x509.load_pem_x509_certificate(certificate_file.read_bytes()), key
     key = Ed25519PrivateKey.generate()
-    ca = issue_fleet_ca(key, not_before=now - _BACKDATED, not_after=now + dt.timedelta(days=365 * _CA_YEARS))
+    ca = issue_fleet_ca(key, not_before=now - BACKDATED, not_after=now + dt.timedelta(days=365 * _CA_YEARS))
     _write_private(key_file, _pem(key))
     certificate_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     return ca, key
@@ -256,7 +261,7 @@ def _fleet_ca(folder: Path, now: dt.datetime) -> tuple[x509.Certificate, Ed25519
 def _identity(
     place: Path, home: str, gateway: str, ca: x509.Certificate, ca_key: Ed25519PrivateKey, now: dt.datetime
 ) -> None:
-    if (place / "certificate.der").exists():
+    if (place / CERTIFICATE).exists():
         return
     key = Ed25519PrivateKey.generate()
     certificate = issue_certificate(
@@ -265,11 +270,11 @@ def _identity(
         key.public_key(),
         home_id=home,
         gateway_id=gateway,
-        not_before=now - _BACKDATED,
+        not_before=now - BACKDATED,
         not_after=now + dt.timedelta(days=365 * _GATEWAY_YEARS),
     )
     _write_private(place / "key.pem", _pem(key))
-    (place / "certificate.der").write_bytes(certificate)
+    (place / CERTIFICATE).write_bytes(certificate)
 
 
 def _pem(key: Ed25519PrivateKey) -> bytes:

@@ -14,6 +14,7 @@ from local import parts
 from local.config import isolated
 from local.simulator import devices, household
 from local.simulator.enrol import (
+    ROSTER_FILE,
     configurations,
     directory_entry,
     enrol,
@@ -22,6 +23,7 @@ from local.simulator.enrol import (
     register,
 )
 from schemas.identity import read_certificate
+from transforms.roster import parse_roster
 
 NOW = dt.datetime(2025, 11, 24, 12, 0, tzinfo=dt.UTC)
 
@@ -64,8 +66,24 @@ def test_enrolling_again_keeps_identities_and_adds_homes(fleet):
     assert len(larger.members) == 4
     for gateway, key in before.items():
         assert (larger.folder / gateway / "key.pem").read_bytes() == key
-    roster = json.loads((larger.folder / "roster.json").read_text())
-    assert [(row["home_id"], row["gateway_id"]) for row in roster] == [m[:2] for m in larger.members]
+    header, *lines = map(json.loads, (larger.folder / ROSTER_FILE).read_text().splitlines())
+    assert header["homes"] == len(lines)
+    assert [(row["home_id"], row["gateway_id"]) for row in lines] == [m[:2] for m in larger.members]
+    enrolled = {row["home_id"]: row["enrolled_us"] for row in lines}
+    day_us = 86_400_000_000
+    assert enrolled["home-0001"] == NOW.timestamp() * 1e6 == enrolled["home-0004"] - day_us
+
+
+def test_the_roster_is_what_supervision_reads_with_each_gateways_certificate(fleet):
+    text = (_enrol(fleet.folder.parent, homes=8).folder / ROSTER_FILE).read_text()
+    roster = parse_roster(text, shards=2)
+    members = {member.home_id: member for shard in range(2) for member in roster.members(shard)}
+    assert {home: member.region for home, member in members.items()} == {
+        f"home-{number:04}": "Nord" if number <= 5 else "Ost" for number in range(1, 9)
+    }
+    line = json.loads(text.splitlines()[1])
+    certificate = x509.load_der_x509_certificate((fleet.folder / "gw-0001" / "certificate.der").read_bytes())
+    assert int(line["certificate_serial"], 16) == certificate.serial_number
 
 
 def test_keys_are_readable_by_their_owner_only(fleet):
