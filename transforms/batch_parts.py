@@ -31,6 +31,15 @@ ARMING_PHASES: Final = {
 }
 
 
+GAP_REASONS: Final = {
+    pb.GAP_REASON_OUTBOX_FULL: "outbox full",
+    pb.GAP_REASON_CORRUPT_ROW: "corrupt row",
+    pb.GAP_REASON_DISK_ERROR: "disk error",
+    pb.GAP_REASON_POWER_LOSS: "power loss",
+}
+MAX_GAPS: Final = 64
+
+
 class Fault(NamedTuple):
     """Where a message failed, and why."""
 
@@ -105,7 +114,24 @@ def batch_summary(message: RawMessage, header: pb.Header, body: pb.Body, clock_s
         sensors=sensors_json(body),
         synthetic=is_synthetic(header),
         clock_suspect=clock_suspect,
+        previous_epoch=header.epoch_start.previous_epoch.hex(),
+        previous_head_seq=min(header.epoch_start.previous_head_seq, MAX_INT64),
+        gaps=gaps_json(header),
     )
+
+
+def gaps_json(header: pb.Header) -> str:
+    """Header → `BatchSummary.gaps`, "" for none. Malformed ones say nothing and are left out."""
+    gaps = [
+        [
+            gap.epoch.hex(),
+            *(gap.first_seq, gap.last_seq, GAP_REASONS.get(gap.reason, "declared")),
+            *(gap.first_us, gap.last_us),
+        ]
+        for gap in header.gaps[:MAX_GAPS]
+        if len(gap.epoch) == 16 and 1 <= gap.first_seq <= gap.last_seq <= MAX_INT64
+    ]
+    return json.dumps(gaps, separators=(",", ":")) if gaps else ""
 
 
 def sensors_json(body: pb.Body) -> str:

@@ -1,9 +1,10 @@
 """One incident for homes that vanish together: the rules. No Beam here.
 
 A silent home waits `WAIT_US` for others of its region or operator. Enough of them, silent since about the
-same time, become one incident; who is alone by then becomes a trouble of its own. A home that falls
-silent while an incident of its region or operator lives joins it, whenever its category lets us know.
-Who returns while it waits was never told of.
+same time, become one incident; who is alone by then becomes a trouble of its own. A heartbeat a minute
+shows one moment over a whole minute, so an incident takes over who was told of alone just before. A home
+that falls silent while an incident of its region or operator lives joins it, whenever its category lets
+us know. Who returns while it waits was never told of.
 
 What is decided depends on event time and the set of homes alone, so that a repetition after a rollback
 says the same again under the same ids. A million homes at once stay bounded: a crowd does not wait, and
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from schemas.incidents import MAX_HOMES_A_PART, MAX_NAMED, Incident, NamedCount, incident_id
@@ -32,10 +34,11 @@ JOIN_US: Final = 600 * SECOND_US  # an outage that spreads
 
 
 class Trouble(NamedTuple):
-    """A home that is silent alone (`returned` is None), or its end."""
+    """A home that is silent alone, or its end: it `returned`, or an incident took it over at `ended_us`."""
 
     lost: Lost
-    returned: Returned | None
+    returned: Returned | None = None
+    ended_us: int = 0
 
 
 class Part(NamedTuple):
@@ -108,37 +111,50 @@ def correlate(
     """
     troubles: list[Trouble] = []
     changed: dict[str, list[str]] = {}
-    for one in news:
+    for one in sorted(news, key=_place):
         if isinstance(one, Lost):
             state.waiting[one.member.home_id] = one
         else:
             troubles += _returned(state, one, changed)
+    alive = sorted(state.incidents.values(), key=attrgetter("opened_us", "incident_id"))
     for home_id, lost in list(state.waiting.items()):
-        for incident in state.incidents.values():
+        for incident in alive:
             if incident.takes(lost):
                 _join(incident, [lost], changed)
                 del state.waiting[home_id]
                 break
     due = any(lost.told_us + WAIT_US <= now_us for lost in state.waiting.values())
     if due or len(state.waiting) >= CROWD:
-        for scope, homes in groups(list(state.waiting.values()), sizes):
+        for scope, homes in groups(_candidates(state), sizes):
             first = min(homes, key=lambda lost: (lost.from_us, lost.member.home_id))
             name = incident_id(*scope, first.member.home_id, first.from_us)
             incident = Open(name, scope, first.from_us, first.from_us, now_us)
             state.incidents[name] = incident
             _join(incident, homes, changed)
             for lost in homes:
-                del state.waiting[lost.member.home_id]
+                if state.waiting.pop(lost.member.home_id, None) is None:
+                    troubles.append(Trouble(state.alone.pop(lost.member.home_id), ended_us=now_us))
         for home_id, lost in list(state.waiting.items()):
             if lost.told_us + WAIT_US <= now_us:
                 state.alone[home_id] = state.waiting.pop(home_id)
-                troubles.append(Trouble(lost, None))
+                troubles.append(Trouble(lost))
     documents = [_document(state.incidents[name], now_us) for name in changed]
     for document in documents:
         if document.restored_us is not None:
             del state.incidents[document.incident_id]
     parts = [part for name, home_ids in changed.items() for part in _parts(name, home_ids, now_us)]
     return Decided(troubles, documents, parts)
+
+
+def _place(one: Lost | Returned) -> tuple[bool, str]:
+    """Returns first, and no order of arrival."""
+    return (True, one.member.home_id) if isinstance(one, Lost) else (False, one.home_id)
+
+
+def _candidates(state: Correlator) -> list[Lost]:
+    """Homes that wait, and those told of alone whose silence began about the same time."""
+    oldest_us = min(lost.from_us for lost in state.waiting.values()) - TOGETHER_US
+    return [*state.waiting.values(), *(lost for lost in state.alone.values() if lost.from_us >= oldest_us)]
 
 
 def groups(waiting: Sequence[Lost], sizes: Mapping[Scope, int]) -> list[tuple[Scope, list[Lost]]]:

@@ -97,7 +97,13 @@ class AcceptedEvent(NamedTuple):
 
 
 class BatchSummary(NamedTuple):
-    """What a batch says of its gateway: a few hundred bytes for ledger, status and supervision."""
+    """What a batch says of its gateway: a few hundred bytes for ledger, status and supervision.
+
+    Attributes:
+        previous_epoch: Hex; the epoch that its epoch follows, "" if it names none.
+        previous_head_seq: The last number that the gateway knows of that one.
+        gaps: Declared losses: JSON list of [epoch in hex, first seq, last seq, reason, first_us, last_us].
+    """
 
     home_id: str
     gateway_id: str
@@ -114,6 +120,9 @@ class BatchSummary(NamedTuple):
     sensors: str
     synthetic: bool
     clock_suspect: bool
+    previous_epoch: str = ""
+    previous_head_seq: int = 0
+    gaps: str = ""
 
 
 class Score(NamedTuple):

@@ -235,9 +235,9 @@ def _derived(kind: AlarmKind, evidence: Sequence[Evidence], armed_mode: str) -> 
 
 
 def _restored_us(evidence: Sequence[Evidence], active: Sequence[Evidence]) -> int | None:
-    """The last restore, if every condition that the gateway reported has one."""
+    """The last restore, if every condition that the gateway or supervision reported has one."""
     restores = [e for e in evidence if e.qualifier == RESTORE]
-    conditions = [e for e in active if e.source == "gateway"]
+    conditions = [e for e in active if e.source != "fusion"]
     over = [
         any(
             r.code == c.code and r.sensor_id in ("", c.sensor_id) and r.occurred_us >= c.occurred_us

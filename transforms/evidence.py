@@ -118,7 +118,7 @@ def evidence_of_event(accepted: AcceptedEvent, recorded_us: int) -> Raised | Non
         cert_expired=accepted.cert_expired,
     )
     late = accepted.publish_us - when_us(evidence) > LATE_US
-    return _raised(kind, accepted.arming_mode, evidence.model_copy(update={"late": late}))
+    return raised(kind, accepted.arming_mode, evidence.model_copy(update={"late": late}))
 
 
 def proof_of_path(accepted: AcceptedEvent, recorded_us: int) -> Proof | None:
@@ -146,7 +146,7 @@ def evidence_of_window(window: WindowScore, recorded_us: int) -> Raised | None:
     newest_us = max((score.minute_us + MINUTE_US for score in scores), default=window.window_end_us)
     occurred_us = min(newest_us, window.window_end_us)
     evidence = Evidence(
-        evidence_id=_digest(window.home_id, "window", window.kind, str(occurred_us)),
+        evidence_id=digest(window.home_id, "window", window.kind, str(occurred_us)),
         home_id=window.home_id,
         gateway_id=window.gateway_id,
         source="fusion",
@@ -163,7 +163,7 @@ def evidence_of_window(window: WindowScore, recorded_us: int) -> Raised | None:
         rule_version=window.rule_version,
         late=window.publish_us - occurred_us > LATE_US,
     )
-    return _raised(kind, window.arming_mode, evidence)
+    return raised(kind, window.arming_mode, evidence)
 
 
 def when_us(evidence: Evidence) -> int:
@@ -186,14 +186,16 @@ def event_evidence_id(accepted: AcceptedEvent, event: pb.Event) -> str:
     if len(event.event_id) != 16:
         own = f"{accepted.batch_id}|{hashlib.sha256(accepted.event).hexdigest()}"
     sender: Literal["verified", "claimed"] = "verified" if accepted.verified else "claimed"
-    return _digest(accepted.home_id, sender, accepted.gateway_id, own)
+    return digest(accepted.home_id, sender, accepted.gateway_id, own)
 
 
-def _raised(kind: AlarmKind, armed_mode: str, evidence: Evidence) -> Raised:
+def raised(kind: AlarmKind, armed_mode: str, evidence: Evidence) -> Raised:
+    """Evidence, ready for the slot of its home and kind."""
     return Raised(evidence.home_id, str(kind), armed_mode, evidence.model_dump_json())
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """Identity made of parts: 32 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -53,12 +53,16 @@ _LOST_THE_RACE: Final = (exceptions.FailedPrecondition, exceptions.Conflict, exc
 _DECIDING: Final = sorted(set(Evidence.model_fields) - {"series", "measurements"})
 
 
-def firestore_store(project: str, clock_us: Callable[[], int]) -> FirestoreStore:
-    """Project → store; with FIRESTORE_EMULATOR_HOST the emulator, without credentials."""
+def firestore_client(project: str) -> firestore.Client:
+    """Project → client; with FIRESTORE_EMULATOR_HOST the emulator, without credentials."""
     if os.environ.get("FIRESTORE_EMULATOR_HOST"):
-        credentials = google.auth.credentials.AnonymousCredentials()
-        return FirestoreStore(firestore.Client(project, credentials=credentials), clock_us)
-    return FirestoreStore(firestore.Client(project), clock_us)
+        return firestore.Client(project, credentials=google.auth.credentials.AnonymousCredentials())
+    return firestore.Client(project)
+
+
+def firestore_store(project: str, clock_us: Callable[[], int]) -> FirestoreStore:
+    """Project → store."""
+    return FirestoreStore(firestore_client(project), clock_us)
 
 
 class FirestoreStore:

@@ -60,7 +60,7 @@ class Effects(Protocol):
     """What RaiseAlarms may do, chosen by io."""
 
     def attach(self) -> beam.PTransform:
-        """Takes {"events": Raised, "windows": Raised}, either may be missing; gives EpisodeChange."""
+        """Takes Raised by where it comes from ("events", "windows", "troubles"); gives EpisodeChange."""
 
     def prove(self) -> beam.PTransform:
         """Takes Proof."""
@@ -75,9 +75,10 @@ class RaisedAlarms(NamedTuple):
 
 @dataclass
 class RaiseAlarms(beam.PTransform):
-    """{"events": AcceptedEvent, "windows": WindowScore} → episodes, changed by `effects`.
+    """{"events": AcceptedEvent, "windows": WindowScore, "troubles": Raised} → episodes, by `effects`.
 
-    The urgent lane's own job has no windows: leave that input out.
+    Troubles are evidence as it stands. The urgent lane's own job has neither windows nor troubles: leave
+    those inputs out.
 
     Attributes:
         effects: `StoreEffects` for a live run, `ReplayEffects` for files.
@@ -98,6 +99,8 @@ class RaiseAlarms(beam.PTransform):
             raised["windows"] = inputs["windows"] | "EvidenceOfWindows" >> beam.ParDo(
                 _EvidenceOfWindows(self.clock_us)
             ).with_output_types(Raised)
+        if "troubles" in inputs:
+            raised["troubles"] = inputs["troubles"]
         episodes = raised | "AttachEvidence" >> self.effects.attach()
         _ = of_events.proofs | "ProvePath" >> self.effects.prove()
         return RaisedAlarms(episodes, of_events.proofs)

@@ -74,15 +74,16 @@ def unpack_heard(data: bytes) -> tuple[list[Beat], list[Mains]]:
     return beats, [Mains(*row) for is_mains, *row in rows if is_mains]
 
 
-def pack_news(news: Iterable[Lost | Returned]) -> bytes:
-    """What a shard found."""
+def pack_shard_news(tick_us: int, counted: tuple[int, ...], news: Iterable[Lost | Returned]) -> bytes:
+    """What a shard found in a tick, and its (number, homes, silent homes, age of the roster in s)."""
     rows: list[Any] = [(True, *_plain(one)) if isinstance(one, Lost) else (False, *one) for one in news]
-    return marshal.dumps(rows, _MARSHAL)
+    return marshal.dumps((tick_us, counted, rows), _MARSHAL)
 
 
-def unpack_news(data: bytes) -> list[Lost | Returned]:
-    """The inverse of `pack_news`."""
-    return [_lost(row) if is_lost else Returned(*row) for is_lost, *row in marshal.loads(data)]
+def unpack_shard_news(data: bytes) -> tuple[int, tuple[int, ...], list[Lost | Returned]]:
+    """The inverse of `pack_shard_news`."""
+    tick_us, counted, rows = marshal.loads(data)
+    return tick_us, counted, [_lost(row) if is_lost else Returned(*row) for is_lost, *row in rows]
 
 
 def _read(data: bytes, known: int) -> list[Any]:

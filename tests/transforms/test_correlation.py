@@ -20,7 +20,12 @@ from transforms.correlation import (
 )
 from transforms.roster import SECOND_US, Scope
 from transforms.supervision import Lost, Returned
-from transforms.supervision_codec import decode_correlator, encode_correlator, pack_news, unpack_news
+from transforms.supervision_codec import (
+    decode_correlator,
+    encode_correlator,
+    pack_shard_news,
+    unpack_shard_news,
+)
 
 SIZES = {Scope("Ost", ""): 40, Scope("", "netz-a"): 40, Scope("Ost", "netz-a"): 20}
 
@@ -37,7 +42,7 @@ def back(one: Lost, seconds: float) -> Returned:
 
 
 def alone(decided: Decided) -> list[tuple[str, bool]]:
-    return [(t.lost.member.home_id, t.returned is not None) for t in decided.troubles]
+    return [(t.lost.member.home_id, t.returned is not None or t.ended_us > 0) for t in decided.troubles]
 
 
 DUE_S = SP4_US // SECOND_US
@@ -47,7 +52,7 @@ def test_a_home_that_is_silent_alone_becomes_a_trouble_after_the_wait_and_is_res
     state, one = Correlator(), lost("a")
     assert correlate(state, [one], at(DUE_S), SIZES) == ([], [], [])
     assert correlate(state, [], at(DUE_S + 20), SIZES).troubles == []
-    assert correlate(state, [], at(DUE_S + 30), SIZES).troubles == [Trouble(one, None)]
+    assert correlate(state, [], at(DUE_S + 30), SIZES).troubles == [Trouble(one)]
     returned = back(one, 400)
     assert correlate(state, [returned], at(400), SIZES).troubles == [Trouble(one, returned)]
     assert state == Correlator()
@@ -87,6 +92,21 @@ def test_the_incident_names_what_the_homes_have_in_common(regions, operators, sa
     ]
     [incident] = correlate(Correlator(), homes, at(DUE_S + 30), {}).incidents
     assert (incident.region, incident.operator) == said
+
+
+def test_an_incident_takes_over_who_was_told_of_alone_just_before() -> None:
+    """A heartbeat a minute: who spoke last at the beginning of the minute is missed a minute earlier."""
+    state, early, long_gone = Correlator(), lost("a", 0), lost("z", -3000)
+    correlate(state, [early, long_gone], at(DUE_S), {})
+    correlate(state, [], at(DUE_S + 30), {})
+    assert state.alone.keys() == {"a", "z"}
+    later = [lost("b", 50), lost("c", 55)]
+    correlate(state, later, at(DUE_S + 60), {})
+    decided = correlate(state, [], at(DUE_S + 90), {})
+    [incident] = decided.incidents
+    assert incident.homes == 3
+    assert decided.troubles == [Trouble(early, ended_us=at(DUE_S + 90))]
+    assert state.alone.keys() == {"z"}
 
 
 def test_two_homes_are_no_incident_nor_are_three_of_a_region_of_ten_thousand() -> None:
@@ -176,18 +196,18 @@ def test_every_silent_home_is_told_of_exactly_once_and_ended_exactly_once(data: 
                 silent[home] = lost(home, now - DUE_S, region=("Ost", "West")[ord(home) % 2])
                 news.append(silent[home])
         state = decode_correlator(encode_correlator(state))
-        assert unpack_news(pack_news(news)) == news
+        assert unpack_shard_news(pack_shard_news(1, (2, 3), news)) == (1, (2, 3), news)
         decided = correlate(state, news, at(now), {})
         for trouble in decided.troubles:
             home = trouble.lost.member.home_id
-            assert (home in in_trouble) == (trouble.returned is not None)
+            assert (home in in_trouble) == (trouble.returned is not None or trouble.ended_us > 0)
             in_trouble ^= {home}
         for incident in decided.incidents:
             last[incident.incident_id] = (incident.homes, incident.returned)
         in_incidents += sum(len(part.home_ids) for part in decided.parts)
         now += 10
     correlate_end = correlate(state, [], at(now) + WAIT_US, {})
-    in_trouble |= {t.lost.member.home_id for t in correlate_end.troubles}
+    in_trouble ^= {t.lost.member.home_id for t in correlate_end.troubles}
     in_incidents += sum(len(part.home_ids) for part in correlate_end.parts)
     for incident in correlate_end.incidents:
         last[incident.incident_id] = (incident.homes, incident.returned)
