@@ -147,7 +147,10 @@ def engine_part(settings: Settings) -> Part:
 
 
 def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[str]]:
-    """The streaming jobs, by name: one a lane, so that the urgent one shares no fate with the other.
+    """The streaming jobs, by name.
+
+    The urgent one shares no fate with the other, which hears both lanes: it is the second way of an
+    urgent event, supervises the homes, and sees what is missing of a sequence that runs over all lanes.
 
     Accelerated homes (`speed` above 1) run ahead of the real clock: the widest tolerance keeps their
     readings from being dead letters. What is two minutes ahead still counts as late for windows.
@@ -164,17 +167,20 @@ def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[
         ),
         *engine.runner_options(settings),
     ]
+    urgent, minutes = LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES]
+
+    def job(name: str, subscriptions: Sequence[str], *flags: str) -> list[str]:
+        urls = [f"pubsub://{settings.project}/{subscription}" for subscription in subscriptions]
+        command = [sys.executable, "-m", "pipelines.monitor", "--input", *urls, f"--job_name={name}"]
+        return [*command, *flags, *common]
+
+    roster = f"--roster={settings.run / 'fleet' / fleet.ROSTER_FILE}"
+    both = [topics.subscription(urgent, second=True), topics.subscription(minutes)]
     return {
-        f"monitor-{lane}": [
-            sys.executable,
-            "-m",
-            "pipelines.monitor",
-            f"--input=pubsub://{settings.project}/{topics.subscription(lane)}",
-            f"--lanes={lane}",
-            f"--job_name=monitor-{lane}",
-            *common,
-        ]
-        for lane in (LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES])
+        "monitor-urgent": job("monitor-urgent", [topics.subscription(urgent)], "--lanes", urgent),
+        "monitor-minutes": job(
+            "monitor-minutes", both, "--lanes", urgent, minutes, "--proves", minutes, roster
+        ),
     }
 
 
@@ -205,7 +211,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
     ]
     jobs = [
         # A job that runs is not yet one that works: that is what the path prover finds out.
-        Part(name, f"Pipeline, {name.removeprefix('monitor-')} lane", command, lambda: True, after=needed)
+        Part(name, f"Pipeline, {name.removeprefix('monitor-')} job", command, lambda: True, after=needed)
         for name, command in pipeline_commands(settings, simulation.speed).items()
     ]
     prover = Part(

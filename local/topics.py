@@ -19,18 +19,20 @@ from schemas.topics import LANE_TOPICS
 ACK_DEADLINE_S: Final = 60
 
 
-def subscription(topic: str) -> str:
+def subscription(topic: str, *, second: bool = False) -> str:
     """
-    >>> subscription("urgent")
-    'urgent-monitor'
+    >>> subscription("urgent"), subscription("urgent", second=True)
+    ('urgent-monitor', 'urgent-monitor-second')
     """
-    return f"{topic}-monitor"
+    return f"{topic}-monitor{'-second' if second else ''}"
 
 
 def create(settings: Settings) -> None:
     """Make the lanes' topics and subscriptions; those that exist stay."""
-    for lane in (pb.LANE_URGENT, pb.LANE_MINUTES):
-        create_pair(settings, topic=LANE_TOPICS[lane], subscription=subscription(LANE_TOPICS[lane]))
+    urgent, minutes = LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES]
+    for topic in (urgent, minutes):
+        create_pair(settings, topic=topic, subscription=subscription(topic))
+    create_pair(settings, topic=urgent, subscription=subscription(urgent, second=True))
 
 
 def create_pair(

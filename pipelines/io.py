@@ -19,6 +19,7 @@ from transforms.firestore_effects import firestore_store
 from transforms.raise_alarms import Effects, ReplayEffects, StoreEffects, wall_clock_us
 from transforms.read_archive import ReadArchive
 from transforms.read_pubsub import ReadPubSub
+from transforms.supervision_store import SupervisionStore, firestore_supervision
 from transforms.write_objects import WriteAvroObjects
 from transforms.write_warehouse import WriteWarehouse
 
@@ -33,6 +34,7 @@ class Io(NamedTuple):
         effects: What RaiseAlarms may do.
         open_store: Makes the store of home documents in a worker; None in a replay.
         warehouse: Takes (receipts, scores, windows); None if there is none.
+        open_supervision: Makes the store of paths and incidents in a worker; None supervises nobody.
     """
 
     sources: dict[str, beam.PTransform]
@@ -41,6 +43,7 @@ class Io(NamedTuple):
     effects: Effects
     open_store: Callable[[], AlarmStore] | None
     warehouse: beam.PTransform | None
+    open_supervision: Callable[[], SupervisionStore] | None = None
 
 
 def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
@@ -58,7 +61,8 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
             warehouse=WriteWarehouse(f"{output}/warehouse"),
         )
     native = "Dataflow" in (options.view_as(StandardOptions).runner or "")
-    open_store = functools.partial(firestore_store, config.alarms.removeprefix("firestore://"), wall_clock_us)
+    project = config.alarms.removeprefix("firestore://")
+    open_store = functools.partial(firestore_store, project, wall_clock_us)
     return Io(
         sources={
             f"Read{lane.capitalize()}": _subscription(url, lane, native)
@@ -68,9 +72,10 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
         },
         archive=ArchiveRaw(f"{output}/archive"),
         dead_letters=dead_letters,
-        effects=StoreEffects(open_store),
+        effects=StoreEffects(open_store, proves=frozenset(config.proves or config.lanes)),
         open_store=open_store,
         warehouse=WriteWarehouse(config.warehouse, f"{output}/warehouse") if config.warehouse else None,
+        open_supervision=functools.partial(firestore_supervision, project) if config.roster else None,
     )
 
 

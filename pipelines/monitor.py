@@ -25,9 +25,11 @@ from transforms.decode_batches import DecodeBatches
 from transforms.raise_alarms import RaiseAlarms
 from transforms.score_homes import ScoreHomes
 from transforms.score_readings import FAMILIES, ScoreReadings
+from transforms.supervise_homes import SuperviseHomes
 from transforms.track_homes import TrackHomes
 from transforms.write_dead_letters import WriteDeadLetters
 from transforms.write_homes import WriteHomes
+from transforms.write_supervision import WriteSupervision
 
 
 class Built(NamedTuple):
@@ -68,6 +70,12 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
         evidence["windows"] = scored.alarming
         if io.open_store:
             _ = tracked.statuses | "WriteHomes" >> WriteHomes(io.open_store)
+
+    # Silence: who is not heard, by a job that hears everything.
+    if io.open_supervision:
+        supervised = (decoded.summaries, decoded.events) | "SuperviseHomes" >> SuperviseHomes(config.roster)
+        ended = supervised | "WriteSupervision" >> WriteSupervision(io.open_supervision)
+        evidence["troubles"] = (supervised.troubles, ended) | "JoinTroubles" >> beam.Flatten()
 
     # Effects
     raised = evidence | "RaiseAlarms" >> RaiseAlarms(io.effects)

@@ -25,6 +25,10 @@ class MonitorConfig(BaseModel):
         warehouse: bigquery://PROJECT.DATASET or a folder, "" for none; not with files.
         fleet_ca: PEM file of the fleet CA.
         revoked: File of revoked certificates, "" for none.
+        roster: The homes that must be heard (schemas.roster), "" supervises none; for a live job of the
+            minutes lane.
+        proves: Lanes whose path this job proves; empty: all of its lanes. A second job of a lane leaves
+            that to the first, whose death it must not hide.
         models: Folder of model cards and weights, "" for those of the package.
         clock_tolerance_s: How far a gateway's clock may be from arrival.
     """
@@ -38,6 +42,8 @@ class MonitorConfig(BaseModel):
     warehouse: str = ""
     fleet_ca: str = Field(min_length=1)
     revoked: str = ""
+    roster: str = ""
+    proves: tuple[str, ...] = ()
     models: str = ""
     clock_tolerance_s: float = Field(default=CLOCK_TOLERANCE_S, gt=0, le=31 * 86_400)
 
@@ -58,6 +64,10 @@ class MonitorConfig(BaseModel):
             raise ValueError(f"alarms is {self.alarms!r}, a live job wants firestore://PROJECT")
         if not self.live and (self.alarms or self.warehouse):
             raise ValueError("files go to a replay folder: alarms and warehouse are for live jobs")
+        if self.roster and not (self.live and "minutes" in self.lanes):
+            raise ValueError("roster is for a live job of the minutes lane: files page nobody")
+        if set(self.proves) - set(self.lanes):
+            raise ValueError(f"proves is {list(self.proves)}, lanes of this job: {list(self.lanes)}")
         if not self.live and len(self.input) != 1:
             raise ValueError(f"input is {list(self.input)}, one archive folder is read at a time")
         return self
@@ -108,6 +118,8 @@ _HELP: Final = {
     "warehouse": "bigquery://PROJECT.DATASET or a folder, where scores and receipts go",
     "fleet_ca": "PEM file of the fleet's certificate authority",
     "revoked": "file of revoked certificate serials",
+    "roster": "file of the homes that must be heard",
+    "proves": "lanes whose path this job proves (default: all of its lanes)",
     "models": "folder of model cards and weights (default: the package's)",
     "clock_tolerance_s": f"seconds a gateway's clock may be off (default: {CLOCK_TOLERANCE_S:g})",
 }

@@ -144,10 +144,12 @@ class StoreEffects:
     Attributes:
         open_store: Makes the store in the worker's setup().
         clock_us: µs since 1970 UTC, to measure the delay.
+        proves: Lanes whose proofs this job writes.
     """
 
     open_store: Callable[[], AlarmStore]
     clock_us: Callable[[], int] = wall_clock_us
+    proves: frozenset[str] = frozenset({"urgent", "minutes", "bulk"})
 
     def attach(self) -> beam.PTransform:
         """Two commits rather than a Flatten before one: events are not to leave their stage."""
@@ -155,7 +157,7 @@ class StoreEffects:
 
     def prove(self) -> beam.PTransform:
         """Writes operations/path."""
-        return beam.ParDo(_Prove(self.open_store))
+        return beam.ParDo(_Prove(self.open_store, self.proves))
 
 
 @dataclass
@@ -269,14 +271,16 @@ class _Commits:
 
 
 class _Prove(beam.DoFn):
-    def __init__(self, open_store: Callable[[], AlarmStore]) -> None:
+    def __init__(self, open_store: Callable[[], AlarmStore], lanes: frozenset[str]) -> None:
         self._open_store = open_store
+        self._lanes = lanes
 
     def setup(self) -> None:
         self._store = self._open_store()
 
     def process(self, proof: Proof) -> None:
-        self._store.prove(proof.lane, LaneProof(proven_us=proof.proven_us, sent_us=proof.sent_us))
+        if proof.lane in self._lanes:
+            self._store.prove(proof.lane, LaneProof(proven_us=proof.proven_us, sent_us=proof.sent_us))
 
     def teardown(self) -> None:
         self._store.close()

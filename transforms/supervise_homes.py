@@ -12,7 +12,6 @@ One more key correlates what the shards found; it sees nothing while all is well
 from __future__ import annotations
 
 import marshal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -43,6 +42,7 @@ from transforms.correlate_homes import (
 )
 from transforms.elements import AcceptedEvent, BatchSummary
 from transforms.evidence import RESTORE, Raised
+from transforms.raise_alarms import wall_clock_us
 from transforms.read_roster import WithRoster
 from transforms.roster import shard_of
 from transforms.supervision import TICK_US, Beat, Judged, Lost, Mains, Returned, Shard, judge, tick_end
@@ -105,7 +105,7 @@ class SuperviseHomes(beam.PTransform):
 
     roster: str
     shards: int = SHARDS
-    clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    clock_us: Callable[[], int] = wall_clock_us
 
     def expand(self, inputs):  # type: ignore[no-untyped-def]
         summaries, events = inputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from schemas.incidents import HomePath, Incident, PathState, Supervision
 from transforms.correlate_homes import NAMESPACE, IncidentChange, IncidentPart, Report
 from transforms.evidence import RESTORE, Raised
 from transforms.path_evidence import path_evidence
+from transforms.raise_alarms import wall_clock_us
 from transforms.supervise_homes import PathChange, Supervised
 from transforms.supervision_store import SupervisionStore
 
@@ -29,7 +29,7 @@ class WriteSupervision(beam.PTransform):
     """
 
     open_store: Callable[[], SupervisionStore]
-    clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    clock_us: Callable[[], int] = wall_clock_us
 
     def expand(self, supervised: Supervised):  # type: ignore[no-untyped-def]
         _ = supervised.incidents | "PutIncidents" >> beam.ParDo(_PutIncidents(self.open_store))

@@ -24,7 +24,10 @@ def _live(ca: Path, **changes: object) -> MonitorConfig:
         "alarms": "firestore://hearthwatch",
         "warehouse": "bigquery://hearthwatch.hearthwatch",
         "fleet_ca": str(ca),
+        "roster": "gs://bucket/fleet/roster.jsonl",
     }
+    if changes.get("lanes") == ("urgent",):
+        del settings["roster"]
     return MonitorConfig(**{**settings, **changes})
 
 
