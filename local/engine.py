@@ -9,7 +9,9 @@ import json
 import shlex
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from local import tools
@@ -41,12 +43,12 @@ _JAVA_OPTIONS: Final = [
 ]
 
 
-def engine_java(settings: Settings) -> list[str]:
+def engine_java(settings: Settings, heap_mb: int) -> list[str]:
     """Java with the engine's class path and openings, without a main class."""
     arguments = tools.engine_dir(settings) / "classpath.args"
     if not arguments.exists():
         raise tools.MissingTool("The engine's class path is not on this machine; run `make setup`.")
-    return [*java_command(settings, settings.engine_heap_mb), *_JAVA_OPTIONS, f"@{arguments}"]
+    return [*java_command(settings, heap_mb), *_JAVA_OPTIONS, f"@{arguments}"]
 
 
 def engine_command(settings: Settings) -> list[str]:
@@ -56,22 +58,36 @@ def engine_command(settings: Settings) -> list[str]:
         tools.MissingTool: No Java, or the class path was not fetched.
     """
     return [
-        *engine_java(settings),
+        *engine_java(settings, settings.engine_heap_mb),
+        *job_server_arguments(settings, flink_master="[local]"),
+    ]
+
+
+def job_server_arguments(settings: Settings, flink_master: str) -> list[str]:
+    """Beam's job server, from its main class on.
+
+    Args:
+        flink_master: HOST:PORT of a cluster's REST interface, or "[local]" for a cluster inside it.
+    """
+    return [
         "org.apache.beam.runners.flink.FlinkJobServerDriver",
         f"--job-host={HOST}",
         f"--job-port={settings.job_port}",
         "--artifact-port=0",
         "--expansion-port=0",
-        "--flink-master=[local]",
+        f"--flink-master={flink_master}",
         f"--flink-conf-dir={settings.data / 'engine' / 'conf'}",
         f"--artifacts-dir={settings.data / 'engine' / 'artifacts'}",
     ]
 
 
-def write_engine_config(settings: Settings) -> Path:
+def write_engine_config(settings: Settings, more: Mapping[str, str] = MappingProxyType({})) -> Path:
     """The engine's configuration folder, in the run folder; and the empty jar that jobs stage.
 
     Checkpoints go to files: the default keeps them in memory, at most 5 MB a state.
+
+    Args:
+        more: Added to Flink's settings, or in place of them.
     """
     folder = settings.data / "engine"
     conf = folder / "conf"
@@ -88,6 +104,7 @@ def write_engine_config(settings: Settings) -> Path:
         "jobmanager.bind-host": HOST,
         "taskmanager.memory.network.min": "64mb",
         "taskmanager.memory.network.max": "64mb",
+        **more,
     }
     (conf / "flink-conf.yaml").write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
     with zipfile.ZipFile(empty_jar(settings), "w"):

@@ -1,0 +1,88 @@
+"""Start, kill and restart the processes of a run, one by one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import psutil
+
+from local import parts
+from local.config import Settings
+
+WORKER: Final = "local.sdk_worker"
+
+
+class _Running(NamedTuple):
+    part: parts.Part
+    settings: Settings
+    started: contextlib.AbstractContextManager[parts.Part]
+
+
+class Processes:
+    """Parts that are running; a context manager that stops what is left of them, last first."""
+
+    def __init__(self) -> None:
+        self._running: dict[
+            str, tuple[parts.Part, Settings, contextlib.AbstractContextManager[parts.Part]]
+        ] = {}
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(list(self._running)):
+            self.stop(name)
+
+    def start(self, part: parts.Part, settings: Settings) -> None:
+        """Start a part with the environment of `settings`, and wait until it is ready."""
+        started = parts.running(part, settings)
+        started.__enter__()
+        self._running[part.name] = _Running(part, settings, started)
+
+    def stop(self, name: str) -> None:
+        """Let a part end as an operator would."""
+        self._running.pop(name).started.__exit__(None, None, None)
+
+    def kill(self, name: str) -> None:
+        """`kill -9` of a part's own process; what it started is left to notice for itself."""
+        part, settings, _ = self._running[name]
+        found = list(of_run(settings, lambda command: command == list(part.command)))
+        assert found, f"{name} has no process to kill"
+        for process in found:
+            process.kill()
+            process.wait(10)
+
+    def restart(self, name: str) -> None:
+        """Start a killed part again, as its supervisor would."""
+        part, settings, started = self._running.pop(name)
+        started.__exit__(None, None, None)
+        self.start(part, settings)
+
+
+def of_run(settings: Settings, wanted: Callable[[list[str]], bool]) -> Iterator[psutil.Process]:
+    """Processes of a run, whoever started them, whose command line is wanted."""
+    for process in psutil.process_iter(["environ", "cmdline"]):
+        ours = (process.info["environ"] or {}).get(parts.RUN_MARK) == str(settings.run)
+        if ours and wanted(process.info["cmdline"] or []):
+            yield process
+
+
+def workers(settings: Settings, under: str = "") -> list[psutil.Process]:
+    """Python workers of a run that live; all, or those that a part whose command has the word started."""
+    found = list(of_run(settings, lambda command: WORKER in command))
+    if not under:
+        return found
+    return [
+        worker for worker in found if any(under in " ".join(parent.cmdline()) for parent in worker.parents())
+    ]
+
+
+def kill_workers(settings: Settings) -> int:
+    """`kill -9` of all Python workers of a run → how many there were."""
+    found = workers(settings)
+    for worker in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    return len(found)
