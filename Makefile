@@ -1,7 +1,7 @@
 # Hearthwatch on one machine. `make` alone prints the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit lint models bench proto lock clean
+.PHONY: help setup demo test test-unit faults lint models bench proto lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +21,11 @@ test: setup lint  ## lint, then all tests: units first, then those that start pa
 
 test-unit: setup  ## only the tests that start nothing
 	@exec $(BIN)/pytest -m "not system" $(ARGS)
+
+faults: setup  ## inject every fault for minutes; rows into run/faults, table into docs/no-loss.md
+	@rm -rf run/faults && mkdir -p run/faults
+	HEARTHWATCH_FAULTS=long HEARTHWATCH_FAULTS_OUT=$(CURDIR)/run/faults $(BIN)/pytest tests/faults $(ARGS); \
+	  failed=$$?; $(BIN)/python -m tests.faults.report run/faults && exit $$failed
 
 lint: setup  ## ruff, mypy, codespell
 	$(BIN)/ruff check .

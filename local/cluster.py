@@ -112,10 +112,6 @@ class Cluster:
             probes.grpc_channel(self.settings.job_port),
         )
 
-    def runner_options(self, parallelism: int) -> list[str]:
-        """Pipeline options that submit a streaming job to the cluster."""
-        return [*engine.runner_options(self.settings), f"--parallelism={parallelism}"]
-
     def write_config(self) -> Path:
         """Flink's and ZooKeeper's configuration files, in the run folder → Flink's folder.
 

@@ -77,14 +77,14 @@ class Archive:
     """An archive that grows: every object is read once, and of its payloads the digests are kept."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._read: set[Path] = set()
         self.copies: Counter[bytes] = Counter()
         self.headers: list[pb.Header] = []
 
     def look(self) -> None:
         """Read what has come since the last look."""
-        for path in sorted(set(self._folder.glob(f"{PARTITIONS}/*.avro")) - self._read):
+        for path in sorted(set(self.folder.glob(f"{PARTITIONS}/*.avro")) - self._read):
             if time.time() - path.stat().st_mtime < _SETTLED_S:
                 continue
             with path.open("rb") as stored:
@@ -93,9 +93,9 @@ class Archive:
                     self.headers.append(parse_envelope(row["envelope"])[1])  # type: ignore[index,call-overload]
             self._read.add(path)
 
-    def missing(self, payloads: Iterable[bytes]) -> list[bytes]:
-        """Of these payloads, those that no object holds byte for byte."""
-        return [payload for payload in payloads if digest(payload) not in self.copies]
+    def missing(self, digests: Collection[bytes]) -> list[bytes]:
+        """Of payloads with these digests, those that no object holds byte for byte."""
+        return [one for one in digests if one not in self.copies]
 
     @property
     def duplicated(self) -> int:

@@ -1,0 +1,235 @@
+"""The cloud half under faults: both lanes' jobs on a cluster, stand-ins behind proxies, load and judge."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore
+
+from local import parts
+from local.cluster import Cluster
+from local.config import isolated
+from local.parts import Part
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.events import Code
+from schemas.readings import MINUTE_US
+from tests.fakes import Fleet, body_of_event, body_of_minute, event
+from tests.faults import oracle
+from tests.faults.load import Load
+from tests.faults.processes import Processes, workers
+from tests.faults.proxy import FaultProxy
+
+HOMES: Final = 60  # one batch a second, as so many gateways send
+EVENTS_PER_S: Final = 0.5
+REPEATED: Final = 0.2
+READINGS_A_BATCH: Final = 10
+LANES: Final = ("urgent", "minutes")
+_FIRST_ALARM_HOME: Final = 1_000
+_POLL_S: Final = 0.5
+
+
+class Settled(NamedTuple):
+    """What became of everything that was acknowledged, and how long it took to be so."""
+
+    batches: int
+    events: int
+    lost: int
+    duplicated: int
+    declared: int
+    seconds: float
+
+
+class FaultSystem:
+    """A context manager: starts everything, waits until both lanes flow, stops everything.
+
+    The process that judges must have `local.emulators.client_environment(settings)` in its environment.
+
+    Attributes:
+        seed: Of keys, payloads, repeated messages, and of when faults strike.
+        settings: Where the stand-ins really are. What the pipeline is told leads to the proxies.
+        proxies: By stand-in: "pubsub", "gcs", "firestore", and "bigquery" if there is a warehouse.
+        loads: By lane. Gateways reach Pub/Sub by the same proxy as the pipeline.
+    """
+
+    def __init__(self, run_dir: Path, seed: int, warehouse: Literal["on", "off"] = "off") -> None:
+        self.settings = isolated(run_dir, warehouse=warehouse)
+        self.chance = random.Random(seed)
+        self.processes = Processes()
+        self.proxies: dict[str, FaultProxy] = {}
+        self.loads: dict[str, Load] = {}
+        self.seed = seed
+        self._fleet = Fleet(seed, now_us=time.time_ns() // 1_000)
+        self._judged = dict.fromkeys(LANES, 0)
+        self._episodes_read: dict[str, oracle.Episode] = {}
+        gcs = self.settings.data / "gcs" / ".cloudstorage" / self.settings.bucket
+        self.archive = oracle.Archive(gcs / "monitor" / "archive")
+
+    @property
+    def ca(self) -> Path:
+        """The fleet CA's certificate, where the jobs look for it."""
+        return self.settings.run / "fleet" / "ca.pem"
+
+    @property
+    def windows(self) -> Path:
+        """Folder of what the minutes lane writes for the warehouse; BigQuery, if there is any, gets the
+        urgent lane's."""
+        return self.settings.run / "warehouse"
+
+    def __enter__(self) -> FaultSystem:
+        with ExitStack() as stack:
+            self.ca.parent.mkdir(parents=True, exist_ok=True)
+            self.ca.write_bytes(self._fleet.ca_pem)
+            stack.enter_context(self.processes)
+            for part in parts.stand_ins(self.settings):
+                if part.name in ("pubsub", "gcs", "firestore", "bigquery"):
+                    self.processes.start(part, self.settings)
+                    port = getattr(self.settings, f"{part.name}_port")
+                    self.proxies[part.name] = stack.enter_context(FaultProxy(port))
+            ports = {f"{name}_port": proxy.port for name, proxy in self.proxies.items()}
+            self.pipeline = self.settings.model_copy(update=ports)
+            self.cluster = Cluster.isolated(self.pipeline)
+            for part in self.cluster.parts():
+                self.processes.start(part, self.pipeline)
+            for lane in LANES:
+                self.processes.start(self.driver(lane), self.pipeline)
+            self._store = firestore.Client(self.settings.project, credentials=AnonymousCredentials())
+            stack.callback(self._store.close)
+            self._start_load(stack)
+            eventually(
+                lambda: all(load.acknowledged for load in self.loads.values()), "the first messages", 60
+            )
+            self.settle("both lanes to flow", 240)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def driver(self, lane: str, *more: str) -> Part:
+        """The process that submits a lane's job and stays with it."""
+        command = parts.pipeline_commands(self.pipeline)[f"monitor-{lane}"]
+        if lane == "minutes" or self.settings.warehouse == "off":
+            command.append(f"--warehouse={self.windows}")
+        command += ["--checkpointing_interval=2000", "--parallelism=2", *more]
+        return Part(f"monitor-{lane}", f"Driver of the {lane} lane", command, lambda: True)
+
+    def eventually_workers(self) -> None:
+        """Wait until each lane has a worker: a kill before that would hit nothing."""
+        eventually(lambda: len(workers(self.settings)) >= len(LANES), "the engine to start workers", 120)
+
+    def settle(self, what: str, limit_s: float) -> Settled:
+        """Wait until both lanes publish again, everything acknowledged by then is archived, and every alarm
+        is one whole episode.
+
+        Returns:
+            Counts since the settlement before, and the seconds that this one took.
+
+        Raises:
+            AssertionError: After `limit_s` something is missing; or an alarm came up twice.
+        """
+        began = time.monotonic()
+        duplicated_before = self.archive.duplicated
+        flowing = {lane: len(load.acknowledged) + 1 for lane, load in self.loads.items() if load.is_alive()}
+        eventually(
+            lambda: all(len(self.loads[lane].acknowledged) >= count for lane, count in flowing.items()),
+            f"messages to be published: {what}",
+            limit_s,
+        )
+        acknowledged = {lane: list(load.acknowledged) for lane, load in self.loads.items()}
+        wanted = {oracle.digest(payload) for payloads in acknowledged.values() for payload in payloads}
+        expected = oracle.events_of(acknowledged["urgent"])
+        while True:
+            self.archive.look()
+            missing = self.archive.missing(wanted)
+            judged = oracle.judge_episodes(expected, self._episodes(expected), "fire")
+            if not (missing or judged.missing or judged.incomplete):
+                break
+            assert time.monotonic() - began < limit_s, (
+                f"waited {limit_s:.0f} s for {what}: of {len(wanted)} acknowledged messages {len(missing)} "
+                f"are not archived; episodes: {judged}"
+            )
+            time.sleep(_POLL_S)
+        assert judged.repeated == [], f"alarms came up twice: {judged}"
+        held = oracle.ledger(self.archive.headers)
+        assert held.holes == [], f"holes that nobody declared: {held.holes[:5]}"
+        counts = {lane: len(payloads) - self._judged[lane] for lane, payloads in acknowledged.items()}
+        self._judged = {lane: len(payloads) for lane, payloads in acknowledged.items()}
+        return Settled(
+            counts["minutes"],
+            counts["urgent"],
+            len(missing),
+            self.archive.duplicated - duplicated_before,
+            held.declared,
+            time.monotonic() - began,
+        )
+
+    def stop_load(self) -> None:
+        """Publish no more."""
+        for load in self.loads.values():
+            load.stop()
+
+    def _episodes(self, homes: dict[str, set[str]]) -> list[oracle.Episode]:
+        """Episodes in Firestore, past the proxy, with their evidence; of homes that are asked for."""
+        found = []
+        for snapshot in self._store.collection("alarms").stream(timeout=20):
+            alarm = snapshot.to_dict()
+            known = self._episodes_read.get(snapshot.id)
+            if known and homes.get(known.home_id, set()) <= known.evidence:
+                found.append(known)
+                continue
+            evidence = snapshot.reference.collection("evidence").stream(timeout=20)
+            keys = (
+                oracle.evidence_key(one["code"], one["sensor_id"], one["occurred_us"])
+                for one in (document.to_dict() for document in evidence)
+            )
+            episode = oracle.Episode(alarm["home_id"], alarm["kind"], frozenset(keys))
+            self._episodes_read[snapshot.id] = episode
+            found.append(episode)
+        return [episode for episode in found if episode.home_id in homes]
+
+    def _start_load(self, stack: ExitStack) -> None:
+        made = {"urgent": self._events(), "minutes": self._minutes()}
+        pace = {"urgent": EVENTS_PER_S, "minutes": HOMES / 60}
+        for lane in LANES:
+            topic = f"projects/{self.settings.project}/topics/{lane}"
+            port = self.proxies["pubsub"].port
+            load = Load(port, topic, made[lane], pace[lane], repeat=REPEATED, seed=self.seed)
+            self.loads[lane] = stack.enter_context(load)
+
+    def _minutes(self) -> Iterator[bytes]:
+        """Batches of all homes, minute after minute, as many a minute as there are homes."""
+        rng = np.random.default_rng(self.seed)
+        gateways = [self._fleet.gateway(number) for number in range(1, HOMES + 1)]
+        start_us = time.time_ns() // 1_000 // MINUTE_US * MINUTE_US - MINUTE_US
+        for seq in itertools.count(1):
+            minute_us = start_us + seq * MINUTE_US - MINUTE_US
+            for gateway in gateways:
+                body = body_of_minute(minute_us, rng, gateway_id=gateway.gateway_id)
+                yield gateway.envelope(body, seq=seq, created_us=time.time_ns() // 1_000)
+
+    def _events(self) -> Iterator[bytes]:
+        """Two events a home, of one alarm; then the next home."""
+        for number in itertools.count(_FIRST_ALARM_HOME):
+            gateway = self._fleet.gateway(number)
+            for seq, code, sensor in ((1, Code.SMOKE, "smoke-kitchen"), (2, Code.HEAT, "air-kitchen")):
+                now_us = time.time_ns() // 1_000
+                happened = event(code, event_id=seq, sensor_id=sensor, occurred_us=now_us)
+                yield gateway.envelope(
+                    body_of_event(happened), seq=seq, lane=pb.LANE_URGENT, created_us=now_us
+                )
+
+
+def eventually(ready: Callable[[], bool], what: str, limit_s: float) -> None:
+    """Wait until it holds, or fail saying what did not come."""
+    deadline = time.monotonic() + limit_s
+    while not ready():
+        assert time.monotonic() < deadline, f"waited {limit_s:.0f} s for {what}"
+        time.sleep(_POLL_S)

@@ -1,0 +1,48 @@
+"""Windows that the stream wrote, beside those that the same pipeline makes of the archive's files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.io import choose_io
+from pipelines.monitor import build, model_handlers
+from pipelines.options import MonitorConfig
+from tests.faults.system import FaultSystem
+
+Window = tuple[str, str]  # home, end
+Said = tuple[str, float, tuple[str, ...]]  # kind, score, reasons
+
+
+def streamed(system: FaultSystem) -> list[dict[str, Any]]:
+    """Rows of `window_scores` that the running jobs have written so far, repeated ones included."""
+    return _rows(system.windows)
+
+
+def replayed(system: FaultSystem, folder: Path) -> list[dict[str, Any]]:
+    """Rows of `window_scores` of a run over the archive, by Beam's in-process runner."""
+    config = MonitorConfig(input=(str(system.archive.folder),), output=str(folder), fleet_ca=str(system.ca))
+    options = PipelineOptions([])
+    with beam.Pipeline(options=options) as pipeline:
+        build(pipeline, config, choose_io(config, options), model_handlers())
+    return _rows(folder / "warehouse")
+
+
+def standing(rows: Iterable[dict[str, Any]]) -> dict[Window, Said]:
+    """The last word on each window: of its sendings the one that heard most."""
+    best: dict[Window, tuple[int, Said]] = {}
+    for row in rows:
+        said = (row["heard"], (row["kind"], round(row["score"], 6), tuple(row["reasons"])))
+        key = (row["home_id"], row["window_end"])
+        best[key] = max(best.get(key, said), said, key=lambda one: (one[0], one[1][1], len(one[1][2])))
+    return {key: said for key, (_, said) in best.items()}
+
+
+def _rows(warehouse: Path) -> list[dict[str, Any]]:
+    files = sorted((warehouse / "window_scores").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
