@@ -34,7 +34,7 @@ def test_an_archive_is_read_as_it_grows_and_compared_byte_for_byte(tmp_path: Pat
 
     def put(name: str, *kept: bytes, age_s: float = 5.0) -> None:
         rows = [archive_row(RawMessage(payload, [], "id", 1, "urgent")) for payload in kept]
-        path = tmp_path / "hour=1970-01-01T00" / name
+        path = tmp_path / "day=1970-01-01" / "hour=00" / name
         write_object(str(path), avro_bytes(rows, ARCHIVE_SCHEMA))
         os.utime(path, (time.time() - age_s,) * 2)
 
