@@ -12,13 +12,14 @@ from collections import defaultdict
 from typing import Final
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from pydantic import Field, model_validator
 
-from pipelines.batch_options import BatchConfig, Hour, parse
+from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, parse
 from pipelines.compaction import Compaction, NotVerified
 from pipelines.options import BadOptions
 from schemas.compacted import day_folder
+from schemas.errors import BadInput
+from transforms.bulk_objects import BulkFolder
 from transforms.compacted import (
     Found,
     delete_inputs,
@@ -27,9 +28,13 @@ from transforms.compacted import (
     manifests,
     not_yet_read,
     read_tombstones,
+    visible,
 )
-from transforms.warehouse_loads import load_target
+from transforms.read_labels import read_spans
+from transforms.training_rows import SAMPLE
+from transforms.warehouse_loads import LoadTarget, load_target
 from transforms.write_ledger import WriteLedger
+from transforms.write_training import WriteTraining
 
 MIB: Final = 1 << 20
 
@@ -44,6 +49,16 @@ class CompactConfig(BatchConfig):
     fleet_ca: str = Field(min_length=1, description="PEM file of the fleet's certificate authority")
     revoked: str = Field(default="", description="file of revoked certificate serials")
     warehouse: str = Field(default="", description="bigquery://PROJECT.DATASET, where the ledger is loaded")
+    bulk: str = Field(
+        default="", description="folder of the bulk bucket: announced objects are checked there"
+    )
+    training: bool = Field(default=False, description="write the training table of these hours as well")
+    labels: str = Field(
+        default="", description="firestore://PROJECT or a file of labels, for the training table"
+    )
+    sample: float = Field(
+        default=SAMPLE, ge=0, le=1, description="of readings whose payload is kept unlabelled"
+    )
     part_mb: int = Field(default=256, ge=1, le=2048, description="MiB of one compacted file, about")
     round_mb: int = Field(
         default=1024, ge=0, description="MiB that are merged and committed at a time; 0: a day at once"
@@ -81,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return _run(config, landing, rest)
-    except (NotVerified, FileExistsError, FileNotFoundError) as error:
+    except (NotVerified, FileExistsError, FileNotFoundError, BadInput) as error:
         print(f"compact: {error}", file=sys.stderr)
         return 1
 
@@ -94,6 +109,8 @@ def _run(config: CompactConfig, landing: list[Found], rest: list[str]) -> int:
         counts = manifests(output)[day].counts if rounds else "nothing new"
         print(f"{day}: {rounds} rounds: {counts}")
     write_ledger(config, rest)
+    if config.training:
+        write_training(config, rest)
     if config.delete_inputs_after_days:
         before_s = time.time() - config.delete_inputs_after_days * 86_400
         print(f"{delete_inputs(config.archive, output, before_s)} landing objects deleted")
@@ -112,6 +129,7 @@ def _compaction(config: CompactConfig, rest: list[str]) -> Compaction:
         part_bytes=config.part_mb * MIB,
         round_bytes=config.round_mb * MIB,
         tombstones=read_tombstones(output),
+        bulk_fault=BulkFolder(config.bulk) if config.bulk else None,
         make_pipeline=lambda: batch_pipeline(rest),
     )
 
@@ -121,18 +139,6 @@ def _by_day(found: list[Found]) -> dict[str, list[Found]]:
     for one in found:
         days[one.day].append(one)
     return dict(sorted(days.items()))
-
-
-def batch_pipeline(rest: list[str]) -> beam.Pipeline:
-    """Beam's options → a new pipeline; in process unless they name a runner.
-
-    FnApiRunner and not DirectRunner, which looks for a faster runner first and costs a third more here.
-    """
-    options = PipelineOptions(rest)
-    if options.view_as(StandardOptions).runner is None:
-        options.view_as(StandardOptions).runner = "FnApiRunner"
-    options.view_as(SetupOptions).save_main_session = False
-    return beam.Pipeline(options=options)
 
 
 def write_ledger(config: CompactConfig, rest: list[str]) -> None:
@@ -146,13 +152,43 @@ def write_ledger(config: CompactConfig, rest: list[str]) -> None:
     ]
     earlier = in_hours(list_landing(config.archive), "", config.first) if config.first else []
     unread = [one for one in earlier if not_yet_read([one], current.get(one.day), config.archive)]
-    target = load_target(config.warehouse, f"{output}/staging") if config.warehouse else None
     with batch_pipeline(rest) as pipeline:
         _ = (
             pipeline
             | "AccountFiles" >> beam.Create(accounts).with_output_types(str)
-            | "WriteLedger" >> WriteLedger(f"{output}/ledger", from_start=not unread, target=target)
+            | "WriteLedger" >> WriteLedger(f"{output}/ledger", from_start=not unread, target=_target(config))
         )
+
+
+def write_training(config: CompactConfig, rest: list[str]) -> None:
+    """The training table of the hours asked for, from parts and what is not compacted yet.
+
+    Raises:
+        BadInput: The file of labels holds something else.
+    """
+    output = config.output.rstrip("/")
+    paths = visible(config.archive, output, config.first, config.to)
+    with batch_pipeline(rest) as pipeline:
+        _ = (
+            pipeline
+            | "ArchiveFiles" >> beam.Create(paths).with_output_types(str)
+            | "WriteTraining"
+            >> WriteTraining(
+                f"{output}/training",
+                config.fleet_ca,
+                config.revoked,
+                config.first,
+                config.to,
+                read_spans(config.labels) if config.labels else (),
+                config.sample,
+                target=_target(config),
+            )
+        )
+
+
+def _target(config: CompactConfig) -> LoadTarget | None:
+    output = config.output.rstrip("/")
+    return load_target(config.warehouse, f"{output}/staging") if config.warehouse else None
 
 
 if __name__ == "__main__":

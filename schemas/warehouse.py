@@ -162,7 +162,42 @@ LEDGER: Final = Table(
     partition_field="day_time",
 )
 
-TABLES: Final = {table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER)}
+TRAINING_READINGS: Final = Table(
+    "training_readings",
+    "A reading for training: features of every minute; its payload where it is labelled, or by chance.",
+    (
+        _HOME,
+        _GATEWAY,
+        _PUBLISHED,
+        _field("reading_id", "STRING", "Hex; a row each."),
+        _field("sensor_id", "STRING", "Within the home."),
+        _field("room", "STRING", "As the gateway names it.", "NULLABLE"),
+        _field("family", "STRING", "sound, motion, air or contact."),
+        _field("minute_time", "TIMESTAMP", "Start of the minute, gateway clock; the partition."),
+        _field("arming_mode", "STRING", "disarmed, stay, away; empty: unknown.", "NULLABLE"),
+        _field("feature_version", "INTEGER", "Of `features` (schemas.features.FEATURE_VERSION)."),
+        _field("features", "FLOAT", "Input of the family's model; empty: no waveform, or sound.", "REPEATED"),
+        _record(
+            "quantities",
+            "Small summaries of the minute (transforms.score_readings.SUMMARY_NAMES).",
+            _field("name", "STRING", "With its unit."),
+            _field("value", "FLOAT", "NULL: no data.", "NULLABLE"),
+        ),
+        _field("alarm_kind", "STRING", "Of the alarm that labels this minute.", "NULLABLE"),
+        _field("close_out", "STRING", "The dispatcher's code (schemas.alarms.CloseOutCode).", "NULLABLE"),
+        _field("alarm_id", "STRING", "That alarm.", "NULLABLE"),
+        _field("selection", "STRING", "Why the payload is here: labelled, sample; empty: it is not."),
+        _field("payload", "BYTES", "The reading as it was signed (hearthwatch.v1.Reading).", "NULLABLE"),
+        _VERSION,
+    ),
+    key=("home_id", "reading_id"),
+    latest=("publish_time",),
+    partition_field="minute_time",
+)
+
+TABLES: Final = {
+    table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS)
+}
 
 
 def current_sql(dataset: str, table: Table) -> str:

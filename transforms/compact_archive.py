@@ -28,7 +28,7 @@ from transforms.elements import RawMessage
 from transforms.ledger_accounts import plain
 from transforms.merge_bucket import BulkCheck, Known, Merged, bucket_of, bucket_of_known, merge_bucket
 from transforms.read_archive import raw_message
-from transforms.trust import RevocationList, Trust, load_ca
+from transforms.trust import Trust, load_ca, revoked_serials
 from transforms.write_objects import avro_bytes, write_object
 
 NAMESPACE: Final = "compact_archive"
@@ -168,10 +168,7 @@ class _MergeBuckets(beam.DoFn):
         self._bytes = Metrics.counter(NAMESPACE, "bytes_out")
 
     def setup(self) -> None:
-        serials: Any = frozenset
-        if self._revoked:
-            serials = RevocationList(self._revoked, lambda: 0.0).serials
-        self._trust = Trust(load_ca(self._ca), serials)
+        self._trust = Trust(load_ca(self._ca), revoked_serials(self._revoked))
         self._archive_schema = fastavro.parse_schema(ARCHIVE_SCHEMA)
         self._index_schema = fastavro.parse_schema(INDEX_SCHEMA)
 

@@ -63,15 +63,20 @@ def bucket_of(row: dict[str, Any], count: int) -> int:
     >>> bucket_of({"home_id": "home-1", "envelope": b""}, 1)
     0
     """
-    return _bucket(row["home_id"] or hashlib.sha256(row["envelope"]).hexdigest(), count)
+    return home_bucket(row["home_id"] or hashlib.sha256(row["envelope"]).hexdigest(), count)
 
 
 def bucket_of_known(known: Known, count: int) -> int:
     """The bucket that `bucket_of` gives the same message."""
-    return _bucket(known.home_id or known.sha256.hex(), count)
+    return home_bucket(known.home_id or known.sha256.hex(), count)
 
 
-def _bucket(key: str, count: int) -> int:
+def home_bucket(key: str, count: int) -> int:
+    """Home → its bucket of `count`.
+
+    >>> home_bucket("home-1", 1)
+    0
+    """
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") * count >> 64
 
 

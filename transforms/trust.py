@@ -128,3 +128,8 @@ class RevocationList(RefreshedFile[frozenset[int]]):
     def serials(self) -> frozenset[int]:
         """As of the last good copy."""
         return self.content
+
+
+def revoked_serials(path: str) -> Callable[[], frozenset[int]]:
+    """The revocation list of a batch job: read once, "" for none."""
+    return RevocationList(path, lambda: 0.0).serials if path else frozenset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import uuid
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -54,15 +55,20 @@ def bigquery_client(project: str) -> bigquery.Client:
     return bigquery.Client(project=project)
 
 
-def load(client: bigquery.Client, dataset: str, table: Table, names: list[str]) -> None:
+def load(
+    client: bigquery.Client, dataset: str, table: Table, names: list[str], *, replace: bool = False
+) -> None:
     """Load objects into a table, which is made if it is missing; the same objects only once.
+
+    Args:
+        replace: Of what the table holds; a job of its own each time.
 
     Raises:
         GoogleAPIError: The job failed, or the service did.
         OSError: No connection, or the job was not done in `JOB_TIMEOUT_S`; it may run on.
     """
     digest = hashlib.sha256("|".join(sorted(names)).encode()).hexdigest()[:32]
-    job_id = f"hearthwatch-{table.name}-{digest}"
+    job_id = f"hearthwatch-{table.name}-{uuid.uuid4().hex if replace else digest}"
     retry = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
     job: Any
     try:
@@ -70,7 +76,7 @@ def load(client: bigquery.Client, dataset: str, table: Table, names: list[str]) 
             names,
             f"{client.project}.{dataset}.{table.name}",
             job_id=job_id,
-            job_config=load_config(table),
+            job_config=load_config(table, replace=replace),
             retry=retry,
             timeout=CALL_TIMEOUT_S,
         )
@@ -96,6 +102,57 @@ def load_data(target: LoadTarget, table: Table, data: bytes) -> None:
     FileSystems.delete([name])
 
 
+def merge_data(target: LoadTarget, table: Table, data: bytes) -> None:
+    """JSON lines with one row a key → into the table, each key once.
+
+    They are loaded into a table of their own, which one MERGE then takes over; doing it again changes
+    nothing. A row without payload does not replace one that has it.
+
+    Raises:
+        GoogleAPIError, OSError: See `load`.
+    """
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    incoming = table._replace(name=f"{table.name}_incoming_{digest}")
+    client = target.make_client(target.project)
+    try:
+        client.create_dataset(target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
+        _ensure(client, target.dataset, table)
+        name = staged_name(target.staging, incoming.name, data)
+        write_object(name, data)
+        load(client, target.dataset, incoming, [name], replace=True)
+        client.query(merge_sql(target.dataset, table, incoming.name), timeout=CALL_TIMEOUT_S).result(
+            timeout=JOB_TIMEOUT_S
+        )
+        client.delete_table(f"{client.project}.{target.dataset}.{incoming.name}", timeout=CALL_TIMEOUT_S)
+    finally:
+        client.close()
+    FileSystems.delete([name])
+
+
+def merge_sql(dataset: str, table: Table, incoming: str) -> str:
+    """The statement that takes rows over by the table's key."""
+    names = [field["name"] for field in table.fields]
+    same = " AND ".join(f"T.{name} = S.{name}" for name in (*table.key, table.partition_field))
+    values = ", ".join(f"{name} = S.{name}" for name in names)
+    return (
+        f"MERGE `{dataset}.{table.name}` AS T USING `{dataset}.{incoming}` AS S ON {same}\n"
+        f"WHEN MATCHED AND (S.payload IS NOT NULL OR T.payload IS NULL) THEN UPDATE SET {values}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'S.{n}' for n in names)})"
+    )
+
+
+def _ensure(client: bigquery.Client, dataset: str, table: Table) -> None:
+    """Make the table if it is missing, as `load_config` would."""
+    made = bigquery.Table(
+        f"{client.project}.{dataset}.{table.name}",
+        [bigquery.SchemaField.from_api_repr(field) for field in table.fields],
+    )
+    made.time_partitioning = bigquery.TimePartitioning(field=table.partition_field)
+    made.clustering_fields = list(table.cluster_fields)
+    made.description = table.description
+    client.create_table(made, exists_ok=True, timeout=CALL_TIMEOUT_S)
+
+
 def load_target(
     destination: str, staging: str, make_client: Callable[[str], bigquery.Client] = bigquery_client
 ) -> LoadTarget:
@@ -112,13 +169,14 @@ def load_target(
     return LoadTarget(project, dataset, staging.rstrip("/"), make_client)
 
 
-def load_config(table: Table) -> bigquery.LoadJobConfig:
-    """How a table is loaded, and made: partitioned by day of arrival, clustered by home."""
+def load_config(table: Table, *, replace: bool = False) -> bigquery.LoadJobConfig:
+    """How a table is loaded, and made: partitioned by day, clustered by home."""
+    disposition = bigquery.WriteDisposition
     return bigquery.LoadJobConfig(
         schema=[bigquery.SchemaField.from_api_repr(field) for field in table.fields],
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
         create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        write_disposition=disposition.WRITE_TRUNCATE if replace else disposition.WRITE_APPEND,
         time_partitioning=bigquery.TimePartitioning(field=table.partition_field),
         clustering_fields=list(table.cluster_fields),
         destination_table_description=table.description,

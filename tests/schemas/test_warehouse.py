@@ -6,7 +6,7 @@ import pytest
 
 from schemas.warehouse import BATCHES, TABLES, WINDOW_SCORES, current_sql
 
-KINDS = {"STRING", "INTEGER", "FLOAT", "TIMESTAMP", "RECORD"}
+KINDS = {"STRING", "INTEGER", "FLOAT", "TIMESTAMP", "RECORD", "BYTES"}
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.name)
@@ -74,6 +74,26 @@ def test_columns_are_pinned():
         "gaps:RECORD",
         "bulk_missing:STRING",
         "messages:INTEGER",
+        "schema_version:INTEGER",
+    ]
+    assert pinned["training_readings"] == [
+        "home_id:STRING",
+        "gateway_id:STRING",
+        "publish_time:TIMESTAMP",
+        "reading_id:STRING",
+        "sensor_id:STRING",
+        "room:STRING",
+        "family:STRING",
+        "minute_time:TIMESTAMP",
+        "arming_mode:STRING",
+        "feature_version:INTEGER",
+        "features:FLOAT",
+        "quantities:RECORD",
+        "alarm_kind:STRING",
+        "close_out:STRING",
+        "alarm_id:STRING",
+        "selection:STRING",
+        "payload:BYTES",
         "schema_version:INTEGER",
     ]
     assert pinned["readings_scores"] == [

@@ -1,0 +1,50 @@
+"""What two replays of the same messages are said to differ in."""
+
+from __future__ import annotations
+
+from tests.fakes import NOW_US
+from tests.transforms.homes import home_window, minute_of_scores
+from transforms.compare_replays import Replayed, compare, summary, table
+from transforms.score_homes import fuse
+
+QUIET = minute_of_scores(0)
+LOUD = minute_of_scores(0, {"sound-kitchen": ("glass_break", 0.9)})
+
+
+def window(scores):
+    return fuse(home_window(scores))
+
+
+def test_equal_replays_have_no_difference() -> None:
+    one = Replayed(QUIET, [window(QUIET)], [])
+    assert compare(one, one) == []
+    assert table([]) == "no difference"
+
+
+def test_a_changed_reading_and_the_window_that_it_moves_are_shown() -> None:
+    base = Replayed(QUIET, [window(QUIET)], [])
+    other = Replayed(LOUD, [window(LOUD)], [])
+    found = compare(base, other)
+    assert [(d.what, d.baseline, d.candidate) for d in found if d.what == "reading"] == [
+        ("reading", "quiet 0.800", "glass_break 0.900")
+    ]
+    numbers = summary(base, other, found)
+    assert numbers["differ"]["reading"] == 1
+    assert numbers["readings"] == 10
+    shown = table(found)
+    assert "glass_break 0.900" in shown
+    assert shown.splitlines()[0].split() == ["what", "which", "baseline", "candidate"]
+
+
+def test_the_last_sending_of_a_window_stands_whatever_the_order() -> None:
+    first, last = (
+        window(QUIET)._replace(publish_us=NOW_US, score=0.1),
+        window(LOUD)._replace(publish_us=NOW_US + 1),
+    )
+    assert compare(Replayed([], [first, last], []), Replayed([], [last, first], [])) == []
+
+
+def test_what_lies_outside_the_hour_is_not_compared() -> None:
+    base, other = Replayed(QUIET, [], []), Replayed(LOUD, [], [])
+    minute_us = QUIET[0].minute_us
+    assert compare(base, other, minute_us + 1, minute_us + 2) == []
