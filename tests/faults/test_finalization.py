@@ -39,7 +39,7 @@ BUILDS = ("own", "later")
 ROUNDS = 4
 PER_S = 30
 SLOW_S = 0.15  # an element: two subtasks take 13 a second, so that seconds of them lie in buffers
-BACKLOG_S = 10
+BACKLOG_S = 15
 ACK_DEADLINE_S = 20
 RUN = b"run"
 
@@ -160,7 +160,8 @@ def _kill_after_a_long_checkpoint(
     while watched.completed() == before:
         assert time.monotonic() < deadline, f"the {watched.name} build completed no checkpoint"
         time.sleep(0.01)
-    time.sleep(chance.uniform(0.3, 1.0))  # acknowledgements are on their way
+    # Acknowledgements are made by now, and the next checkpoint waits behind the backlog.
+    time.sleep(chance.uniform(2.5, 4.5))
     if number < ROUNDS // 2:
         kill_workers(watched.settings)
     else:
