@@ -149,22 +149,17 @@ def engine_part(settings: Settings) -> Part:
 def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[str]]:
     """The streaming jobs, by name.
 
-    The urgent one shares no fate with the other, which hears both lanes: it is the second way of an
-    urgent event, supervises the homes, and sees what is missing of a sequence that runs over all lanes.
+    The urgent one raises alarms and keeps nothing: it needs Pub/Sub and Firestore, and shares no fate with
+    object storage or with the other, which hears both lanes and keeps everything: it is the second way of
+    an urgent event, supervises the homes, and sees what is missing of a sequence that runs over all lanes.
 
     Accelerated homes (`speed` above 1) run ahead of the real clock: the widest tolerance keeps their
     readings from being dead letters. What is two minutes ahead still counts as late for windows.
     """
     common = [
         *([f"--clock-tolerance-s={31 * 86_400}"] if speed > 1 else []),
-        f"--output={settings.output_url}",
         f"--alarms=firestore://{settings.project}",
         f"--fleet-ca={settings.run / 'fleet' / 'ca.pem'}",
-        *(
-            [f"--warehouse=bigquery://{settings.project}.{settings.dataset}"]
-            if settings.warehouse == "on"
-            else []
-        ),
         *engine.runner_options(settings),
     ]
     urgent, minutes = LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES]
@@ -174,12 +169,15 @@ def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[
         command = [sys.executable, "-m", "pipelines.monitor", "--input", *urls, f"--job_name={name}"]
         return [*command, *flags, *common]
 
+    keep = [f"--output={settings.output_url}"]
+    if settings.warehouse == "on":
+        keep.append(f"--warehouse=bigquery://{settings.project}.{settings.dataset}")
     roster = f"--roster={settings.run / 'fleet' / fleet.ROSTER_FILE}"
     both = [topics.subscription(urgent, second=True), topics.subscription(minutes)]
     return {
         "monitor-urgent": job("monitor-urgent", [topics.subscription(urgent)], "--lanes", urgent),
         "monitor-minutes": job(
-            "monitor-minutes", both, "--lanes", urgent, minutes, "--proves", minutes, roster
+            "monitor-minutes", both, "--lanes", urgent, minutes, "--proves", minutes, roster, *keep
         ),
     }
 

@@ -29,8 +29,8 @@ class Io(NamedTuple):
 
     Attributes:
         sources: Label → transform from the pipeline to RawMessage.
-        archive: RawMessage → Receipt; None when reading the archive itself.
-        dead_letters: Takes rows of DEAD_LETTER_SCHEMA.
+        archive: RawMessage → Receipt; None when reading the archive itself, or keeping nothing.
+        dead_letters: Takes rows of DEAD_LETTER_SCHEMA; None in a job that keeps nothing.
         effects: What RaiseAlarms may do.
         open_store: Makes the store of home documents in a worker; None in a replay.
         warehouse: Takes (receipts, scores, windows); None if there is none.
@@ -39,7 +39,7 @@ class Io(NamedTuple):
 
     sources: dict[str, beam.PTransform]
     archive: beam.PTransform | None
-    dead_letters: beam.PTransform
+    dead_letters: beam.PTransform | None
     effects: Effects
     open_store: Callable[[], AlarmStore] | None
     warehouse: beam.PTransform | None
@@ -70,8 +70,8 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
             for url in config.input
             if url.rsplit("/", 1)[-1].startswith(lane)
         },
-        archive=ArchiveRaw(f"{output}/archive"),
-        dead_letters=dead_letters,
+        archive=ArchiveRaw(f"{output}/archive") if output else None,
+        dead_letters=dead_letters if output else None,
         effects=StoreEffects(open_store, proves=frozenset(config.proves or config.lanes)),
         open_store=open_store,
         warehouse=WriteWarehouse(config.warehouse, f"{output}/warehouse") if config.warehouse else None,

@@ -53,7 +53,8 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
     decoded = messages | "DecodeBatches" >> DecodeBatches(
         config.fleet_ca, config.revoked, config.clock_tolerance_s
     )
-    _ = decoded.rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
+    if io.dead_letters:
+        _ = decoded.rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
 
     # Urgent: events go straight to their episode, by no model, window or keyed state.
     evidence = {"events": decoded.events}

@@ -21,6 +21,8 @@ class MonitorConfig(BaseModel):
             lane), or one archive folder (gs://… or a local path).
         lanes: Lanes that this job handles.
         output: Folder of archive/ and dead_letters/; with files, of everything that the replay writes.
+            "" for a live job of the urgent lane that keeps nothing: object storage then cannot hold an
+            alarm. Another job keeps the lane from a subscription of its own.
         alarms: firestore://PROJECT; not with files, which page nobody.
         warehouse: bigquery://PROJECT.DATASET or a folder, "" for none; not with files.
         fleet_ca: PEM file of the fleet CA.
@@ -37,7 +39,7 @@ class MonitorConfig(BaseModel):
 
     input: tuple[str, ...] = Field(min_length=1)
     lanes: tuple[str, ...] = LANES
-    output: str = Field(min_length=1)
+    output: str = ""
     alarms: str = ""
     warehouse: str = ""
     fleet_ca: str = Field(min_length=1)
@@ -62,6 +64,8 @@ class MonitorConfig(BaseModel):
             raise ValueError(f"input is {list(self.input)}: subscriptions and files do not mix")
         if self.live and not self.alarms.startswith("firestore://"):
             raise ValueError(f"alarms is {self.alarms!r}, a live job wants firestore://PROJECT")
+        if not self.output and not (self.live and self.lanes == ("urgent",) and not self.warehouse):
+            raise ValueError("output is empty: only a live job of the urgent lane alone may keep nothing")
         if not self.live and (self.alarms or self.warehouse):
             raise ValueError("files go to a replay folder: alarms and warehouse are for live jobs")
         if self.roster and not (self.live and "minutes" in self.lanes):
@@ -113,7 +117,8 @@ def complaint(problem: object) -> str:
 _HELP: Final = {
     "input": "pubsub://PROJECT/SUBSCRIPTION, one a lane; or a folder of archived batches",
     "lanes": f"lanes to handle (default: {' '.join(LANES)})",
-    "output": "folder for archive and dead letters; with files, for everything that a replay writes",
+    "output": "folder for archive and dead letters; with files, for everything that a replay writes; none "
+    "for an urgent job that only raises alarms",
     "alarms": "firestore://PROJECT, where alarms go",
     "warehouse": "bigquery://PROJECT.DATASET or a folder, where scores and receipts go",
     "fleet_ca": "PEM file of the fleet's certificate authority",

@@ -2,22 +2,46 @@
 
 An object exists before its bundle finishes, and the runner commits after that. A bundle that is tried
 again writes another object with the same rows; readers drop copies by identity.
+
+While object storage is away the bundle waits, so that an outage of minutes restarts no job. What must
+not wait for it (alarms of the urgent lane) runs in a job that writes no objects (local/parts.py).
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import logging
 import os
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import fastavro
+import requests
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.gcp.gcsio import GcsIO
 from apache_beam.metrics import Metrics
+from google.api_core import retry
+from google.api_core.exceptions import ServerError, TooManyRequests
 
 from schemas.archive import partition
+
+_LOG = logging.getLogger(__name__)
+# Shorter than a lease (transforms/lease.py) and than Flink's limit for a checkpoint, 10 min each: the
+# bundle's messages are still ours when it is over.
+OUTAGE_S: Final = 300.0
+_GCS: Final = "gs://"
+_CALL_TIMEOUT_S: Final = (5.0, 60.0)  # to connect, to get an answer
+_AWAY: Final = (
+    ConnectionError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    ServerError,
+    TooManyRequests,
+)
 
 
 def object_name(folder: str, publish_us: int, prefix: str) -> str:
@@ -38,7 +62,16 @@ def avro_bytes(rows: Iterable[dict[str, Any]], schema: Any, sync_marker: bytes =
 
 
 def write_object(path: str, data: bytes) -> None:
-    """Put a whole object. An object store shows it only when complete; a local file is made so here."""
+    """Put a whole object. An object store shows it only when complete; a local file is made so here.
+
+    Raises:
+        google.api_core.exceptions.RetryError: gs:// and the service was away for `OUTAGE_S`.
+        GoogleAPICallError: gs:// and the service refused.
+        OSError: The file could not be written.
+    """
+    if path.startswith(_GCS):
+        _put_patiently(path, data)
+        return
     if "://" in path:
         with FileSystems.create(path) as sink:
             sink.write(data)
@@ -50,6 +83,25 @@ def write_object(path: str, data: bytes) -> None:
         sink.flush()
         os.fsync(sink.fileno())
     os.replace(partial, path)
+
+
+def _report(error: Exception) -> None:
+    _LOG.warning("object storage is away, trying again: %s", error)
+
+
+@retry.Retry(
+    predicate=retry.if_exception_type(*_AWAY), initial=0.5, maximum=5.0, timeout=OUTAGE_S, on_error=_report
+)
+def _put_patiently(path: str, data: bytes) -> None:
+    """One request, where gcsio's writer takes two and gives up after two minutes."""
+    bucket, _, name = path.removeprefix(_GCS).partition("/")
+    blob = _gcs().client.bucket(bucket).blob(name)
+    blob.upload_from_string(data, "application/octet-stream", timeout=_CALL_TIMEOUT_S, retry=None)
+
+
+@functools.lru_cache(maxsize=1)
+def _gcs() -> GcsIO:
+    return GcsIO()  # with Beam's way to find credentials
 
 
 class _WriteRows(beam.DoFn):

@@ -1,4 +1,4 @@
-"""The running pipeline for system tests: Pub/Sub and Firestore emulators, Flink, both lanes' jobs."""
+"""The running pipeline for system tests: stand-ins for the cloud, Flink, both jobs of the local system."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,28 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore, pubsub_v1
 
-from local import emulators, engine, parts
+from local import emulators, parts
 from local.config import ROOT, Settings, isolated
-from local.topics import subscription
 from schemas.archive import PARTITIONS
 from tests.fakes import Fleet
 
 
 @dataclass
 class RunningPipeline:
-    """Handles on a running system: publish into it, look at what comes out."""
+    """Handles on a running system: publish into it, look at what comes out.
+
+    Attributes:
+        output: Where the storage stand-in keeps archive and dead letters.
+        tables: Where the rows of the warehouse are written.
+    """
 
     settings: Settings
     fleet: Fleet
     output: Path
+    tables: Path
     publisher: pubsub_v1.PublisherClient
     store: firestore.Client
+    _storage: ExitStack
 
     def publish(self, lane: str, *payloads: bytes) -> None:
         """Publish and wait for the confirmation."""
@@ -53,7 +58,7 @@ class RunningPipeline:
 
     def warehouse(self, table: str) -> list[dict[str, Any]]:
         """Rows that WriteWarehouse wrote, copies included."""
-        files = sorted((self.output / "warehouse" / table).glob("*.jsonl"))
+        files = sorted((self.tables / table).glob("*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     def alarms(self, home_id: str) -> list[dict[str, Any]]:
@@ -69,6 +74,13 @@ class RunningPipeline:
             for snapshot in self.store.document(f"alarms/{alarm['alarm_id']}").collection("evidence").stream()
             if (found := snapshot.to_dict())["source"] == source
         ]
+
+    @contextmanager
+    def without_storage(self) -> Iterator[None]:
+        """Object storage is away while this is entered."""
+        self._storage.close()
+        yield
+        self._storage.enter_context(parts.running(_part("gcs", self.settings), self.settings))
 
     def workers(self) -> list[psutil.Process]:
         """The Python workers that the engine started."""
@@ -92,43 +104,44 @@ def eventually(ready: Callable[[], bool], what: str, limit_s: float = 90.0) -> N
         time.sleep(0.2)
 
 
-@pytest.fixture(scope="module")
+def _part(name: str, settings: Settings) -> parts.Part:
+    return next(part for part in parts.stand_ins(settings) if part.name == name)
+
+
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPipeline]:
-    """Both lanes' jobs on Flink, archive and warehouse in a folder."""
+    """Both jobs on Flink, the archive in the storage stand-in, the warehouse in a folder."""
     settings = isolated(tmp_path_factory.mktemp("pipeline"), warehouse="off")
     fleet = Fleet(7, now_us=time.time_ns() // 1_000)
-    output = settings.run / "output"
-    settings.run.mkdir(parents=True, exist_ok=True)
-    (settings.run / "ca.pem").write_bytes(fleet.ca_pem)
-    wanted = {"pubsub", "firestore"}
+    output = settings.data / "gcs" / ".cloudstorage" / settings.output_url.removeprefix("gs://")
+    tables = settings.run / "warehouse"
+    ca = settings.run / "fleet" / "ca.pem"
+    ca.parent.mkdir(parents=True, exist_ok=True)
+    ca.write_bytes(fleet.ca_pem)
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        for part in [part for part in parts.stand_ins(settings) if part.name in wanted]:
-            stack.enter_context(parts.running(part, settings))
+        for name in ("pubsub", "firestore"):
+            stack.enter_context(parts.running(_part(name, settings), settings))
+        storage = stack.enter_context(ExitStack())
+        storage.enter_context(parts.running(_part("gcs", settings), settings))
         stack.enter_context(parts.running(parts.engine_part(settings), settings))
         for name, value in emulators.client_environment(settings).items():
             patch.setenv(name, value)
-        for lane in ("urgent", "minutes"):
-            stack.enter_context(_job(settings, lane, output))
+        for name, command in parts.pipeline_commands(settings).items():
+            keeps = any(flag.startswith("--output=") for flag in command)
+            flags = [f"--warehouse={tables}"] if keeps else []
+            stack.enter_context(_job(settings.logs / f"{name}.log", [*command, *flags]))
         publisher = stack.enter_context(pubsub_v1.PublisherClient())
         store = firestore.Client(settings.project, credentials=AnonymousCredentials())
         stack.callback(store.close)
-        yield RunningPipeline(settings, fleet, output, publisher, store)
+        yield RunningPipeline(settings, fleet, output, tables, publisher, store, storage)
 
 
 class _job:
-    """One lane's job, from submission to SIGTERM."""
+    """A job, from submission to SIGTERM."""
 
-    def __init__(self, settings: Settings, lane: str, output: Path) -> None:
-        self._log = settings.logs / f"monitor-{lane}.log"
-        self._command = [
-            *(sys.executable, "-m", "pipelines.monitor", f"--lanes={lane}", f"--job_name=monitor-{lane}"),
-            f"--input=pubsub://{settings.project}/{subscription(lane)}",
-            f"--output={output}",
-            f"--alarms=firestore://{settings.project}",
-            f"--warehouse={output / 'warehouse'}",
-            f"--fleet-ca={settings.run / 'ca.pem'}",
-            *engine.runner_options(settings),
-        ]
+    def __init__(self, log: Path, command: list[str]) -> None:
+        self._log = log
+        self._command = command
 
     def __enter__(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

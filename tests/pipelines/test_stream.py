@@ -175,7 +175,7 @@ def test_files_give_the_windows_and_episodes_that_the_stream_gave(
     config = MonitorConfig(
         input=(str(running.output / "archive"),),
         output=str(tmp_path / "replay"),
-        fleet_ca=str(running.settings.run / "ca.pem"),
+        fleet_ca=str(running.settings.run / "fleet" / "ca.pem"),
     )
     options = PipelineOptions([])
     with beam.Pipeline(options=options) as pipeline:

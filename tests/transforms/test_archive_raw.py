@@ -10,7 +10,7 @@ import numpy as np
 from schemas.archive import PARTITIONS
 from schemas.readings import MINUTE_US
 from tests.fakes import NOW_US, Fleet, body_of_minute
-from tests.transforms.runs import run_batch
+from tests.transforms.runs import run_batch, run_stream
 from transforms.archive_raw import ArchiveRaw, archive_row
 from transforms.elements import RawMessage
 from transforms.read_archive import raw_message
@@ -43,3 +43,41 @@ def test_an_unreadable_header_leaves_its_columns_empty() -> None:
 def test_no_partial_file_is_left_beside_the_objects(tmp_path: Path) -> None:
     run_batch([GOOD], lambda messages: {"receipts": messages | ArchiveRaw(str(tmp_path))})
     assert {file.suffix for file in tmp_path.rglob("*") if file.is_file()} == {".avro"}
+
+
+def _stored(folder: Path) -> dict[str, list[RawMessage]]:
+    """Messages by the object that holds them."""
+    return {
+        str(file): [raw_message(row) for row in fastavro.reader(file.open("rb"))]
+        for file in sorted(folder.glob(f"{PARTITIONS}/*.avro"))
+    }
+
+
+def test_held_bundles_become_one_object_an_hour_and_lane(tmp_path: Path) -> None:
+    bundles = [[GOOD._replace(message_id=str(number))] for number in range(5)] + [[BAD]]
+    found = run_stream(
+        bundles, lambda messages: {"receipts": messages | ArchiveRaw(str(tmp_path), hold_s=60)}
+    )
+    objects = _stored(tmp_path)
+    assert sorted(len(messages) for messages in objects.values()) == [1, 5]
+    assert sorted(message for messages in objects.values() for message in messages) == sorted(
+        message for [message] in bundles
+    )
+    assert {receipt.message_id: receipt.object_name for receipt in found["receipts"]} == {
+        message.message_id: name for name, messages in objects.items() for message in messages
+    }
+
+
+def test_a_large_bundle_does_not_wait_for_small_ones(tmp_path: Path) -> None:
+    first, second, third, fourth = (GOOD._replace(message_id=str(number)) for number in range(4))
+    build = ArchiveRaw(str(tmp_path), hold_s=60, large_bytes=2 * len(BATCH))
+    run_stream([[first], [second, third], [fourth]], lambda messages: {"receipts": messages | build})
+    objects = {frozenset(one.message_id for one in messages) for messages in _stored(tmp_path).values()}
+    assert objects == {frozenset("12"), frozenset("03")}
+
+
+def test_a_group_is_written_early_when_it_has_many_packs(tmp_path: Path) -> None:
+    bundles = [[GOOD._replace(message_id=str(number))] for number in range(11)]
+    build = ArchiveRaw(str(tmp_path), hold_s=60, max_packs=8)
+    run_stream(bundles, lambda messages: {"receipts": messages | build})
+    assert sorted(map(len, _stored(tmp_path).values())) == [3, 8]

@@ -1,0 +1,67 @@
+"""Putting an object: whole or not at all, and patient while object storage is away."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from google.api_core.exceptions import Forbidden, RetryError, ServiceUnavailable
+
+from transforms import write_objects
+from transforms.write_objects import OUTAGE_S, write_object
+
+
+class FakeStorage:
+    """Fails with each of `errors` in turn, then stores. Time passes when somebody sleeps."""
+
+    def __init__(self, errors: list[Exception], forever: Exception | None = None) -> None:
+        self.errors = errors
+        self.forever = forever
+        self.stored: dict[str, bytes] = {}
+        self.slept_s = 0.0
+        self.client = SimpleNamespace(bucket=lambda bucket: SimpleNamespace(blob=self._blob(bucket)))
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+
+    def _blob(self, bucket: str) -> Any:
+        def put(name: str, data: bytes) -> None:
+            if self.forever is not None:
+                raise self.forever
+            if self.errors:
+                raise self.errors.pop(0)
+            self.stored[f"{bucket}/{name}"] = data
+
+        return lambda name: SimpleNamespace(upload_from_string=lambda data, *_, **__: put(name, data))
+
+
+def _use(storage: FakeStorage, patch: pytest.MonkeyPatch) -> FakeStorage:
+    patch.setattr(write_objects, "_gcs", lambda: storage)
+    clock = SimpleNamespace(monotonic=lambda: storage.slept_s, sleep=storage.sleep)
+    patch.setattr("google.api_core.retry.retry_unary.time", clock)
+    patch.setattr("google.api_core.retry.retry_base.time", clock)
+    return storage
+
+
+def test_a_service_that_comes_back_gets_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = [requests.ConnectionError("refused"), requests.ReadTimeout("silent"), ServiceUnavailable("503")]
+    storage = _use(FakeStorage(away), monkeypatch)
+    write_object("gs://bucket/a/b.avro", b"x")
+    assert storage.stored == {"bucket/a/b.avro": b"x"}
+    assert storage.slept_s > 0
+
+
+def test_patience_ends_before_the_lease_of_the_messages_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = _use(FakeStorage([], forever=requests.ConnectionError("refused")), monkeypatch)
+    with pytest.raises(RetryError):
+        write_object("gs://bucket/a/b.avro", b"x")
+    assert 0.9 * OUTAGE_S < storage.slept_s <= OUTAGE_S
+
+
+def test_a_refusal_is_not_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = _use(FakeStorage([], forever=Forbidden("no right to write")), monkeypatch)
+    with pytest.raises(Forbidden):
+        write_object("gs://bucket/a/b.avro", b"x")
+    assert storage.slept_s == 0
