@@ -38,6 +38,7 @@ LOCAL = [
     "typer>=0.20",
 ]
 DEV = [
+    "avro>=1.12",
     "codespell>=2.4",
     "grpcio-tools>=1.70",
     "hypothesis>=6.130",

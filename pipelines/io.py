@@ -70,7 +70,7 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
             for url in config.input
             if url.rsplit("/", 1)[-1].startswith(lane)
         },
-        archive=ArchiveRaw(f"{output}/archive") if output else None,
+        archive=ArchiveRaw(f"{output}/archive", config.archive_hold_s) if output else None,
         dead_letters=dead_letters if output else None,
         effects=StoreEffects(open_store, proves=frozenset(config.proves or config.lanes)),
         open_store=open_store,

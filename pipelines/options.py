@@ -32,6 +32,8 @@ class MonitorConfig(BaseModel):
         proves: Lanes whose path this job proves; empty: all of its lanes. A second job of a lane leaves
             that to the first, whose death it must not hide.
         models: Folder of model cards and weights, "" for those of the package.
+        archive_hold_s: How long a small bundle's messages may wait in the runner's state for others, to
+            become one object; 0: each bundle writes. Only where that state outlives every failure.
         clock_tolerance_s: How far a gateway's clock may be from arrival.
     """
 
@@ -47,6 +49,7 @@ class MonitorConfig(BaseModel):
     roster: str = ""
     proves: tuple[str, ...] = ()
     models: str = ""
+    archive_hold_s: float = Field(default=0.0, ge=0, le=600)
     clock_tolerance_s: float = Field(default=CLOCK_TOLERANCE_S, gt=0, le=31 * 86_400)
 
     @property
@@ -126,5 +129,7 @@ _HELP: Final = {
     "roster": "file of the homes that must be heard",
     "proves": "lanes whose path this job proves (default: all of its lanes)",
     "models": "folder of model cards and weights (default: the package's)",
+    "archive_hold_s": "seconds that small bundles may wait in the runner's state to share an archive object "
+    "(default: 0, each bundle writes; needs a state that outlives every failure)",
     "clock_tolerance_s": f"seconds a gateway's clock may be off (default: {CLOCK_TOLERANCE_S:g})",
 }

@@ -22,6 +22,8 @@ SCHEME: Final = "bigquery://"
 # While a bundle waits the engine cannot checkpoint, and nothing is acknowledged: wait shortly.
 CALL_TIMEOUT_S: Final = 10.0
 JOB_TIMEOUT_S: Final = 20.0
+MAX_TRIES: Final = 5
+_RETRY: Final = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
@@ -55,34 +57,46 @@ def bigquery_client(project: str) -> bigquery.Client:
     return bigquery.Client(project=project)
 
 
+class LoadRefused(Exception):
+    """No further try of this load makes sense; a person has to look at the objects."""
+
+
 def load(
     client: bigquery.Client, dataset: str, table: Table, names: list[str], *, replace: bool = False
 ) -> None:
     """Load objects into a table, which is made if it is missing; the same objects only once.
 
+    A job's id is used up also when the job fails: each further call tries with the next number.
+
     Args:
         replace: Of what the table holds; a job of its own each time.
 
     Raises:
-        GoogleAPIError: The job failed, or the service did.
+        LoadRefused: `MAX_TRIES` jobs failed.
+        GoogleAPIError: This job failed, or the service did.
         OSError: No connection, or the job was not done in `JOB_TIMEOUT_S`; it may run on.
     """
     digest = hashlib.sha256("|".join(sorted(names)).encode()).hexdigest()[:32]
-    job_id = f"hearthwatch-{table.name}-{uuid.uuid4().hex if replace else digest}"
-    retry = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
-    job: Any
+    prefix = f"hearthwatch-{table.name}-{uuid.uuid4().hex if replace else digest}"
+    config = load_config(table, replace=replace)
+    for number in range(MAX_TRIES):
+        job = _start(client, f"{client.project}.{dataset}.{table.name}", names, config, f"{prefix}-{number}")
+        if not job.error_result:
+            job.result(retry=_RETRY, timeout=JOB_TIMEOUT_S)
+            return
+    raise LoadRefused(f"{MAX_TRIES} load jobs of {names} failed, the last: {job.error_result}")
+
+
+def _start(
+    client: bigquery.Client, table: str, names: list[str], config: bigquery.LoadJobConfig, job_id: str
+) -> Any:
+    """The load job of this id, made if there is none."""
     try:
-        job = client.load_table_from_uri(
-            names,
-            f"{client.project}.{dataset}.{table.name}",
-            job_id=job_id,
-            job_config=load_config(table, replace=replace),
-            retry=retry,
-            timeout=CALL_TIMEOUT_S,
+        return client.load_table_from_uri(
+            names, table, job_id=job_id, job_config=config, retry=_RETRY, timeout=CALL_TIMEOUT_S
         )
     except Conflict:
-        job = client.get_job(job_id, retry=retry, timeout=CALL_TIMEOUT_S)
-    job.result(retry=retry, timeout=JOB_TIMEOUT_S)
+        return client.get_job(job_id, retry=_RETRY, timeout=CALL_TIMEOUT_S)
 
 
 def load_data(target: LoadTarget, table: Table, data: bytes) -> None:

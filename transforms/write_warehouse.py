@@ -7,41 +7,36 @@ one value a table, and one shuffle waits for the trigger (in the JVM; no Python 
 nothing, streaming inserts do; 1,500 jobs a table and day are allowed, so period_s / shards must be at
 least 58 s.
 
-A group of rows becomes an object first and is then loaded; object and job are named by content, so a
-bundle that is tried again loads nothing twice. After a rollback rows may be grouped anew and come
-twice: `schemas.warehouse.current_sql` reads past that. A load that fails never stops the pipeline
-(alarms must not share the fate of statistics): it is counted, and its object stays to be loaded again.
+A group of rows becomes an object first and is then loaded (transforms/staged_loads.py); object and job
+are named by content, so a bundle that is tried again loads nothing twice. After a rollback rows may be
+grouped anew and come twice: `schemas.warehouse.current_sql` reads past that. A load that fails never
+stops the pipeline (alarms must not share the fate of statistics): it is counted, and tried again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics.metric import Metrics
 from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, Repeatedly
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
-from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 
 from schemas.warehouse import BATCHES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.score_readings import SUMMARY_NAMES
+from transforms.staged_loads import StagedLoads
 from transforms.warehouse_loads import (
-    CALL_TIMEOUT_S,
     SCHEME,
     LoadTarget,
     bigquery_client,
-    load,
     load_target,
     staged_name,
     timestamp,
@@ -50,7 +45,7 @@ from transforms.write_objects import write_object
 
 PERIOD_S: Final = 60
 MAX_OBJECT_BYTES: Final = 64 << 20
-_LOG = logging.getLogger(__name__)
+_WAIT_S: Final = 2.0  # for loads that go well, so that a run over files ends with its rows loaded
 
 Row = dict[str, Any]
 
@@ -219,47 +214,34 @@ class _WriteFiles(_BundleRows):
 
 
 class _LoadRows(beam.DoFn):
-    """(table and shard, packs of lines) → objects → one load job."""
+    """(table and shard, packs of lines) → staged objects, which a thread of the worker loads."""
 
     def __init__(self, target: LoadTarget) -> None:
         self._target = target
-        self._rows = Metrics.counter("WriteWarehouse", "rows_loaded")
+        self._rows = Metrics.counter("WriteWarehouse", "rows_staged")
         self._jobs = Metrics.counter("WriteWarehouse", "loads")
         self._failed = Metrics.counter("WriteWarehouse", "loads_failed")
         self._load_msec = Metrics.distribution("WriteWarehouse", "load_msec")
 
     def setup(self) -> None:
-        self._client = self._target.make_client(self._target.project)
-        try:
-            self._client.create_dataset(self._target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
-        except (GoogleAPIError, OSError) as error:  # also: no right to make one, where it exists already
-            _LOG.warning("dataset %s could not be made: %s", self._target.dataset, error)
-
-    def teardown(self) -> None:
-        self._client.close()
+        self._loads = StagedLoads.of(self._target)
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> None:
         key, packs = element
         table = TABLES[key.partition("/")[0]]
-        names, rows = [], 0
         for data in join_packs(packs):
-            names.append(staged_name(self._target.staging, table.name, data))
-            rows += data.count(b"\n")
-            write_object(names[-1], data)
-        started = time.monotonic()
-        try:
-            load(self._client, self._target.dataset, table, names)
-        except (GoogleAPIError, OSError) as error:  # OSError: no connection, or no answer in time
-            # Rows are not alarms: the objects stay where they are, and the pipeline goes on.
-            self._failed.inc()
-            _LOG.error(
-                "%s: %d rows are not known to be loaded and stay in %s: %s", table.name, rows, names, error
-            )
-            return
-        self._load_msec.update(int((time.monotonic() - started) * 1_000))
-        self._jobs.inc()
-        self._rows.inc(rows)
-        FileSystems.delete(names)
+            name = staged_name(self._target.staging, table.name, data)
+            write_object(name, data)
+            self._rows.inc(data.count(b"\n"))
+            self._loads.add(table, name)
+
+    def finish_bundle(self) -> None:
+        self._loads.wait(_WAIT_S)
+        counts = self._loads.take_counts()
+        self._jobs.inc(counts.loads)
+        self._failed.inc(counts.failed)
+        for msec in counts.msec:
+            self._load_msec.update(msec)
 
 
 def join_packs(packs: Iterable[bytes], limit: int = MAX_OBJECT_BYTES) -> Iterator[bytes]:

@@ -79,6 +79,28 @@ def test_the_urgent_lane_alone_has_no_model_no_window_and_no_keyed_state(ca: Pat
     assert top.isdisjoint({"ReadMinutes", "ScoreReadings", "TrackHomes", "ScoreHomes"})
 
 
+def test_a_job_that_keeps_nothing_raises_alarms_and_has_no_part_that_needs_object_storage(ca: Path) -> None:
+    config = _live(ca, lanes=("urgent",), output="", warehouse="")
+    top = {label.split("/")[0] for label in labels_of(_build(config, PipelineOptions(["--streaming"])))}
+    assert top == {"ReadUrgent", "DecodeBatches", "RaiseAlarms"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"lanes": ("minutes",)}, {"lanes": ("urgent",)}],
+    ids=["both lanes", "minutes", "urgent with a warehouse"],
+)
+def test_only_a_job_of_the_urgent_lane_alone_may_keep_nothing(ca: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="output is empty"):
+        _live(ca, output="", **changes)
+
+
+def test_holding_small_bundles_adds_one_shuffle_to_the_archive(ca: Path) -> None:
+    options = PipelineOptions(["--streaming"])
+    labels = labels_of(_build(_live(ca, archive_hold_s=60.0), options))
+    assert [label for label in labels if label.startswith("ArchiveRaw/Group")] == ["ArchiveRaw/GroupPacks"]
+
+
 @pytest.mark.parametrize("lanes", [("urgent",), ("minutes",)], ids=["urgent", "minutes"])
 def test_dataflow_takes_the_graph_with_its_native_source(ca: Path, lanes: tuple[str, ...]) -> None:
     options = PipelineOptions(

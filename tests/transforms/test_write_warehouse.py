@@ -25,7 +25,15 @@ from tests.transforms.homes import home_window, minute_of_scores, score
 from tests.transforms.runs import run_batch, run_stream
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.score_homes import fuse
-from transforms.warehouse_loads import LoadTarget, bigquery_client, load, load_config, timestamp
+from transforms.warehouse_loads import (
+    MAX_TRIES,
+    LoadRefused,
+    LoadTarget,
+    bigquery_client,
+    load,
+    load_config,
+    timestamp,
+)
 from transforms.write_warehouse import (
     WriteWarehouse,
     _LoadRows,
@@ -135,6 +143,11 @@ def test_a_job_without_a_lanes_parts_writes_what_it_has(tmp_path):
 
 
 class FakeJob:
+    """A job that is done; with `error_result` it failed."""
+
+    def __init__(self, error_result: dict[str, str] | None = None) -> None:
+        self.error_result = error_result
+
     def result(self, **_: Any) -> None:
         """Done."""
 
@@ -145,6 +158,7 @@ class FakeClient:
     project = "p"
     jobs: dict[str, dict[str, Any]] = {}  # noqa: RUF012 — shared by the copies that Beam pickles
     fails = False
+    failed: set[str] = set()  # noqa: RUF012 — ids of jobs that the service took and could not do
 
     def __init__(self, project: str) -> None:
         self.project = project
@@ -162,7 +176,7 @@ class FakeClient:
 
     def get_job(self, job_id: str, **_: Any) -> FakeJob:
         assert job_id in FakeClient.jobs
-        return FakeJob()
+        return FakeJob({"reason": "backendError"} if job_id in FakeClient.failed else None)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -170,7 +184,7 @@ class FakeClient:
 
 @pytest.fixture
 def fake_client():
-    FakeClient.jobs, FakeClient.fails = {}, False
+    FakeClient.jobs, FakeClient.fails, FakeClient.failed = {}, False, set()
     return FakeClient
 
 
@@ -193,6 +207,7 @@ def test_a_group_becomes_one_object_and_one_job_and_the_object_goes(fake_client,
     writer = loader(tmp_path)
 
     writer.process(("window_scores/0", [b"{}\n", b"{}\n{}\n"]))
+    writer.finish_bundle()
 
     (job,) = fake_client.jobs.values()
     assert job["table"] == "p.d.window_scores"
@@ -205,9 +220,21 @@ def test_a_failed_load_keeps_the_rows_and_does_not_stop_the_pipeline(fake_client
     fake_client.fails = True
 
     writer.process(("batches/0", [b'{"seq":1}\n']))
+    writer.finish_bundle()
 
     (kept,) = tmp_path.rglob("*.jsonl")
     assert kept.read_bytes() == b'{"seq":1}\n'
+
+
+def test_a_failed_job_is_tried_again_under_the_next_number_and_given_up_after_the_last(fake_client):
+    for number in range(MAX_TRIES):
+        load(fake_client("p"), "d", WINDOW_SCORES, ["gs://b/1"])
+        assert len(fake_client.jobs) == number + 1
+        fake_client.failed = set(fake_client.jobs)
+
+    with pytest.raises(LoadRefused, match="backendError"):
+        load(fake_client("p"), "d", WINDOW_SCORES, ["gs://b/1"])
+    assert len(fake_client.jobs) == MAX_TRIES
 
 
 def loader(folder) -> _LoadRows:
