@@ -21,7 +21,9 @@ from google.cloud import firestore, pubsub_v1
 
 from local import emulators, parts
 from local.config import ROOT, Settings, isolated
+from local.simulator.enrol import ROSTER_FILE
 from schemas.archive import PARTITIONS
+from schemas.roster import roster_text
 from tests.fakes import Fleet
 
 
@@ -118,6 +120,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPipelin
     ca = settings.run / "fleet" / "ca.pem"
     ca.parent.mkdir(parents=True, exist_ok=True)
     ca.write_bytes(fleet.ca_pem)
+    # Nobody is supervised here: these tests' homes come and go.
+    (ca.parent / ROSTER_FILE).write_text(roster_text([], time.time_ns() // 1_000))
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         for name in ("pubsub", "firestore"):
             stack.enter_context(parts.running(_part(name, settings), settings))
