@@ -40,6 +40,7 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	@mkdir -p run/bench
 	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
 	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
+	$(BIN)/python -m benchmarks.outbox --json run/bench/outbox.json
 
 proto: setup  ## generate the Python code of schemas/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. schemas/hearthwatch_v1.proto

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from edge_client.clock import SECOND_US, Clock, Moment, moment, real_s
 from edge_client.config import GatewayConfig, SensorConfig
+from edge_client.flood import Purses
 from edge_client.intake import Arrival
 from edge_client.messages import MAX_AHEAD_US, believe_clock, parse_frame, parse_zigbee
 from edge_client.minute import MinuteBuffer, minute_of
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _NOTE: Final = "rules"
 _RETRY_S: Final = 1.0  # real seconds after the disk refused
 _MOST_PENDING: Final = 500  # messages that may wait for a commit
+_MOST_LATE: Final = 5  # minutes sealed late in one step: a message that comes now waits for no more
 _MOST_HELD: Final = 1_000  # messages in memory while the disk refuses: 10 MB at most
 
 
@@ -47,6 +49,7 @@ class Counts:
     acknowledged: int = 0
     garbage: int = 0
     repeated: int = 0
+    flooded: int = 0
     events: int = 0
     minutes: int = 0
     readings: int = 0
@@ -82,6 +85,8 @@ class Core:
         self._refused = False  # by the disk, at the last try
         self._left_with_broker = False  # messages that memory had no room for
         self._told_damage = b""
+        self._purses = Purses(self._sensors)
+        self._last_said: dict[str, Arrival] = {}  # of a flood: its end may be what is so now
         now = moment(clock)
         self.rules = HomeRules(config, now, new_id)
         self._buffer = MinuteBuffer(config.gateway_id, config.sensors)
@@ -101,7 +106,7 @@ class Core:
         if not keep and len(self._pending.events) == events:
             self._left_with_broker = True
             return
-        self._pending.arrivals.append(arrival)
+        self._pending.arrivals.append(arrival._replace(payload=b""))
         if self._commit_at_us is None:
             self._commit_at_us = now.elapsed_us + self._real_us(self._config.outbox.commit_interval_s)
 
@@ -109,6 +114,7 @@ class Core:
         """Do what is due → real seconds until something may be due again."""
         now = moment(self._clock)
         self._signals(self.rules.tick(now), now)
+        self._end_floods(now)
         if now.elapsed_us >= self._retry_at_us:
             try:
                 self._resume(now)
@@ -156,8 +162,13 @@ class Core:
         try:
             if topic.channel == RICH:
                 self._frame(sensor, arrival.payload, now, keep=keep)
-            else:
+            elif self._purses.pay(sensor.id, now.elapsed_us):
+                self._last_said.pop(sensor.id, None)
                 self._zigbee(sensor, arrival, now, keep=keep)
+            else:
+                self._flood(sensor, now)
+                self._last_said[sensor.id] = arrival
+                self._pending.lost[pb.GAP_REASON_FLOOD, now.utc_us // MINUTE_US * MINUTE_US] = None
         except BadInput as error:
             self._garbage(arrival, str(error), sensor, now)
 
@@ -170,6 +181,8 @@ class Core:
             return
         if not self._buffer.add_frame(frame):
             self.counts.repeated += 1
+            if not self._purses.pay(sensor.id, now.elapsed_us):
+                self._flood(sensor, now)
             return
         minute_us = minute_of(frame)
         self._touched_us[minute_us] = now.elapsed_us
@@ -188,6 +201,19 @@ class Core:
         if keep and self._add_state(row):
             self._touched_us[row.minute_us] = now.elapsed_us
             self._pending.frames.append(row)
+
+    def _flood(self, sensor: SensorConfig, now: Moment) -> None:
+        """Told once, until it has stopped for a while."""
+        self.counts.flooded += 1
+        self._signals(self.rules.garbage(sensor.id, now), now)
+
+    def _end_floods(self, now: Moment) -> None:
+        """What a flooding device said last counts as soon as it can pay for it."""
+        for sensor_id, arrival in list(self._last_said.items()):
+            if self._purses.pay(sensor_id, now.elapsed_us):
+                del self._last_said[sensor_id]
+                with contextlib.suppress(BadInput):  # it was told already
+                    self._zigbee(self._sensors[sensor_id], arrival, now, keep=not self._refused)
 
     def _add_state(self, row: IntakeRow) -> bool:
         """A Zigbee contact or motion message is a reading as well; others are events only."""
@@ -308,11 +334,15 @@ class Core:
             if self._buffer.complete(live_us) or over_us >= grace_us:
                 self._seal(live_us, now)
                 self._next_minute_us = live_us + MINUTE_US
+        late = 0
         for minute_us in self._buffer.minutes:
             quiet_us = now.elapsed_us - self._touched_us.get(minute_us, 0)
             left_behind = minute_us < live_us or minute_us > current_us + MAX_AHEAD_US  # clock set back
             if left_behind and quiet_us >= grace_us:
                 self._seal(minute_us, now)
+                late += 1
+                if late == _MOST_LATE:
+                    break
 
     def _seal(self, minute_us: int, now: Moment) -> None:
         if self._pending.arrivals:

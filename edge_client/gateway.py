@@ -29,6 +29,7 @@ from schemas import hearthwatch_v1_pb2 as pb
 
 _log = logging.getLogger(__name__)
 _BURST = 200  # messages taken in before the next step
+_MOST_QUEUED = 2_000  # messages between the network and the core: then the broker has to wait
 
 RandomBytes = Callable[[int], bytes]
 
@@ -71,7 +72,7 @@ class Gateway:
             config.broker,
             home_id=config.home_id,
             gateway_id=config.gateway_id,
-            deliver=self._arrivals.put,
+            deliver=self._deliver,
         )
         self._core = Core(
             config,
@@ -143,6 +144,13 @@ class Gateway:
     def arming(self) -> pb.Arming:
         """Arming state as the next header will carry it."""
         return self._core.rules.arming.snapshot()
+
+    def _deliver(self, arrival: Arrival) -> None:
+        """On the network thread. It stops reading while the core is far behind, so that TCP slows the
+        broker; messages that have come are never dropped."""
+        while self._arrivals.qsize() >= _MOST_QUEUED and not self._stopping.is_set():
+            time.sleep(0.01)
+        self._arrivals.put(arrival)
 
     def _run(self) -> None:
         wait_s = 0.0

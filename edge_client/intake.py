@@ -40,7 +40,7 @@ class MqttIntake:
     ) -> None:
         """
         Args:
-            deliver: Called on the network thread; must not block.
+            deliver: Called on the network thread; while it waits nothing is read.
         """
         self._config, self._deliver = config, deliver
         self._who = f"{gateway_id} of {home_id}"

@@ -121,14 +121,14 @@ def test_frame_is_acknowledged_only_after_its_commit(bench):
     bench.core.step()
     assert bench.acked == []
     bench.pass_time(1)
-    assert bench.acked == [arrival]
+    assert bench.acked == [arrival._replace(payload=b"")]
     assert len(bench.outbox.kept_frames()) == 1
 
 
 def test_event_is_committed_and_acknowledged_at_once(bench):
     arrival = bench.zigbee("panic-bedroom", {"action": "panic"})
     bench.core.step()
-    assert bench.acked == [arrival]
+    assert bench.acked == [arrival._replace(payload=b"")]
     assert bench.woken == [pb.LANE_URGENT]
     [(header, body)] = bench.sent(pb.LANE_URGENT)
     [event] = body.events
@@ -381,6 +381,57 @@ def test_garbage_of_a_known_sensor_is_reported_once_and_restored(bench):
     assert bench.told() == [(Code.SENSOR_TROUBLE, NEW, "air-kitchen")]
     bench.pass_time(601, step=1)
     assert (Code.SENSOR_TROUBLE, RESTORE, "air-kitchen") in bench.told()
+
+
+def test_flooding_device_is_cut_off_told_and_declared_and_harms_nobody(bench):
+    bench.pass_time(61)
+    for number in range(5_000):
+        bench.zigbee(WINDOW, {"contact": number % 2 == 1})
+        if number % 200 == 0:
+            bench.pass_time(0.01, step=0.01)
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.pass_time(1)
+    assert bench.told() == [(Code.SENSOR_TROUBLE, NEW, WINDOW), PANIC], "once"
+    assert bench.core.counts.flooded > 2_900
+    assert len(bench.outbox.kept_frames()) <= 2_100
+    assert len(bench.acked) == 5_001
+    bench.pass_time(60)
+    gaps = {(g.reason, g.first_us) for header, _ in bench.sent(pb.LANE_MINUTES) for g in header.gaps}
+    assert gaps == {(pb.GAP_REASON_FLOOD, START_US + MINUTE)}
+
+
+def test_last_word_of_a_flood_counts(bench):
+    for _ in range(2_100):
+        bench.zigbee("smoke-kitchen", {"smoke": False})
+        bench.core.step()
+    bench.zigbee("smoke-kitchen", {"smoke": True})
+    bench.pass_time(1)
+    assert (Code.SMOKE, NEW, "smoke-kitchen") in bench.told()
+
+
+def test_device_that_repeats_one_frame_for_ever_is_told(bench):
+    for _ in range(2_100):
+        bench.rich(motion_frame(START_US))
+        bench.core.step()
+    bench.pass_time(1)
+    assert bench.told() == [(Code.SENSOR_TROUBLE, NEW, "motion-hall")]
+    assert len(bench.outbox.kept_frames()) == 1
+
+
+def test_days_that_the_broker_kept_are_no_flood_and_hold_up_no_alarm(bench):
+    for minute in range(600):
+        bench.rich(motion_frame(START_US - (minute + 1) * MINUTE))
+        bench.zigbee(WINDOW, {"contact": minute % 2 == 1})
+        bench.core.step()
+    bench.pass_time(3)
+    assert bench.outbox.pending(pb.LANE_MINUTES) <= 20, "a few minutes a step"
+    bench.zigbee("panic-bedroom", {"action": "panic"})
+    bench.core.step()
+    assert PANIC in bench.told()
+    bench.pass_time(80)
+    readings = [r for _, body in bench.sent(pb.LANE_MINUTES) for r in body.readings]
+    assert len({r.minute_us for r in readings if r.sensor_id == "motion-hall"}) == 600
+    assert bench.core.counts.flooded == 0
 
 
 def test_break_in_while_away_carries_the_homes_last_minutes(bench):

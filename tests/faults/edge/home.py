@@ -89,7 +89,8 @@ class Home:
                 "sensors": SENSORS,
             }
         )
-        self._unacknowledged = dict.fromkeys(map(_parts, unacknowledged), 0)  # → last delivered, µs
+        self._unacknowledged = dict.fromkeys(map(_parts, unacknowledged))
+        self._deliveries: list[tuple[str, bytes, int]] = []  # by message id: topic, payload, when
         self._open()
 
     def run(self, seconds: int) -> None:
@@ -123,11 +124,8 @@ class Home:
     def send(self, topic: str, payload: bytes) -> None:
         """The broker delivers, and again after each restart until it is acknowledged."""
         self._note(SENT, _message(topic, payload))
-        self._unacknowledged[topic, payload] = self.clock.now_us()
-        arrival = Arrival(topic, payload)
-        if self._build == "acknowledges-early":
-            self._acknowledged(arrival)
-        self.core.arrived(arrival)
+        self._unacknowledged[topic, payload] = None
+        self._deliver(topic, payload)
 
     def publish(self, reliability: float) -> None:
         """Send what waits; the cloud may take it, lose it, or take it and say nothing."""
@@ -177,14 +175,20 @@ class Home:
 
     def _redeliver(self) -> None:
         for topic, payload in list(self._unacknowledged):
-            self._unacknowledged[topic, payload] = self.clock.now_us()
-            self.core.arrived(Arrival(topic, payload))
+            self._deliver(topic, payload)
+
+    def _deliver(self, topic: str, payload: bytes) -> None:
+        arrival = Arrival(topic, payload, message_id=len(self._deliveries))
+        self._deliveries.append((topic, payload, self.clock.now_us()))
+        if self._build == "acknowledges-early":
+            self._acknowledged(arrival)
+        self.core.arrived(arrival)
 
     def _acknowledged(self, arrival: Arrival) -> None:
-        delivered_us = self._unacknowledged.pop((arrival.topic, arrival.payload), None)
-        if delivered_us is not None:
-            message = _message(arrival.topic, arrival.payload)
-            self._note(ACKNOWLEDGED, message + delivered_us.to_bytes(8, "big"))
+        topic, payload, delivered_us = self._deliveries[arrival.message_id]
+        if (topic, payload) in self._unacknowledged:
+            del self._unacknowledged[topic, payload]
+            self._note(ACKNOWLEDGED, _message(topic, payload) + delivered_us.to_bytes(8, "big"))
 
 
 def _parts(message: bytes) -> tuple[str, bytes]:

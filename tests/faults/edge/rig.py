@@ -119,6 +119,19 @@ class Rig:
         topic = sensor_topic(HOME, ZIGBEE, "panic-bedroom")
         self._presses.append(self._sensors.publish(topic, b'{"action": "panic"}', qos=1).mid)
 
+    def garbage(self) -> None:
+        """What no sensor in order says: huge, of other homes, of nobody, and bytes of no meaning."""
+        for channel, sensor_id, payload in (
+            (RICH, "air-kitchen", bytes(8 << 20)),
+            (RICH, "air-kitchen", b"\xff\xfe\xfd" * 100),
+            (ZIGBEE, "smoke-kitchen", b"\xc3\x28 not UTF-8"),
+            (ZIGBEE, "smoke-kitchen", b"[" * 50_000),
+            (RICH, "nobody", b"x"),
+            (RICH, "\U0001f525", b""),
+        ):
+            self._sensors.publish(sensor_topic(HOME, channel, sensor_id), payload, qos=1)
+        self._sensors.publish(f"homes/{HOME}/rich", b"x", qos=1)
+
     def heard(self) -> list[Item]:
         """What the broker has acknowledged to the sensors."""
         return [item for item, mid in self._told.items() if mid in self._published]

@@ -151,6 +151,20 @@ def test_gateway_that_starts_on_a_broken_disk_watches_and_recovers(rig: Rig) -> 
     told(rig, "disk broken at start", recovery_s, "reads give EIO until it is mended")
 
 
+def test_broker_that_sends_garbage_costs_no_reading(rig: Rig) -> None:
+    rig.start()
+    for _ in range(3):
+        rig.garbage()
+        rig.speak(30)
+    rig.panic()
+    recovery_s = rig.recovered(30)
+    assert rig.process is not None
+    assert rig.process.poll() is None
+    assert "Traceback" not in rig.log()
+    assert "payload is 8388608 bytes, limit 65536" in rig.log()
+    told(rig, "garbage from the broker", recovery_s, "8 MiB payloads, other homes, bytes of no meaning")
+
+
 def storage(rig: Rig) -> list[pb.Qualifier]:
     """What was told of the gateway's disk."""
     rig.pull(0.1)
