@@ -23,6 +23,7 @@ from serving import registry
 from serving.handlers import LiteRtModelHandler
 from transforms.decode_batches import DecodeBatches
 from transforms.raise_alarms import RaiseAlarms
+from transforms.report_losses import ReportLosses
 from transforms.score_homes import ScoreHomes
 from transforms.score_readings import FAMILIES, ScoreReadings
 from transforms.supervise_homes import SuperviseHomes
@@ -58,7 +59,7 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
 
     # Urgent: events go straight to their episode, by no model, window or keyed state.
     evidence = {"events": decoded.events}
-    scores = windows = None
+    scores = windows = losses = None
 
     # Minutes: score in the reading stage, then one keyed state a home.
     if "minutes" in config.lanes:
@@ -72,16 +73,18 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
         if io.open_store:
             _ = tracked.statuses | "WriteHomes" >> WriteHomes(io.open_store)
 
-    # Silence: who is not heard, by a job that hears everything.
+    # Silence and loss: who is not heard, and what is missing; by a job that hears everything.
     if io.open_supervision:
         supervised = (decoded.summaries, decoded.events) | "SuperviseHomes" >> SuperviseHomes(config.roster)
         ended = supervised | "WriteSupervision" >> WriteSupervision(io.open_supervision)
-        evidence["troubles"] = (supervised.troubles, ended) | "JoinTroubles" >> beam.Flatten()
+        lost = tracked.holes | "ReportLosses" >> ReportLosses(io.open_supervision)
+        losses = lost.changes
+        evidence["troubles"] = (supervised.troubles, ended, lost.troubles) | "JoinTroubles" >> beam.Flatten()
 
     # Effects
     raised = evidence | "RaiseAlarms" >> RaiseAlarms(io.effects)
     if io.warehouse:
-        rows = {"receipts": receipts, "scores": scores, "windows": windows}
+        rows = {"receipts": receipts, "scores": scores, "windows": windows, "losses": losses}
         rows = {name: elements for name, elements in rows.items() if elements is not None}
         _ = rows | "WriteWarehouse" >> io.warehouse
     return Built(receipts, raised.episodes, scores, windows, decoded.rejected)

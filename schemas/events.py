@@ -46,6 +46,7 @@ class Code(IntEnum):
     BYPASS = 570
     PERIODIC_TEST = 602
     UNVERIFIED = 990  # ours: a life-safety event whose sender could not be verified
+    MISSING_BATCHES = 991  # ours: a gateway numbered batches that never came, and did not say why
 
 
 class AlarmKind(StrEnum):
@@ -63,6 +64,7 @@ class AlarmKind(StrEnum):
     BATTERY = "battery"
     PATH = "path"
     UNVERIFIED = "unverified"
+    LOSS = "loss"
     UNKNOWN = "unknown"
 
 
@@ -131,6 +133,7 @@ MEANINGS: Final[dict[int, Meaning]] = {
     Code.CROSS_ZONE: Meaning(AlarmKind.BURGLARY, _TROUBLE, "Single zone tripped", 1),
     Code.SWINGER: Meaning(AlarmKind.PATH, _TROUBLE, "Sensor trips repeatedly", 0),
     Code.EXIT_ERROR: Meaning(AlarmKind.BURGLARY, _INTRUSION, "Exit error", 1),
+    Code.MISSING_BATCHES: Meaning(AlarmKind.LOSS, _TROUBLE, "Readings missing without a reason", 0),
     Code.UNVERIFIED: Meaning(AlarmKind.UNVERIFIED, _TROUBLE, "Life-safety signal, sender not verified", 1),
     Code.OPEN_CLOSE: Meaning(None, _INFO, "Armed or disarmed", 0),
     Code.CANCEL: Meaning(None, _INFO, "Cancelled by a user", 0),

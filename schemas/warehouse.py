@@ -195,8 +195,29 @@ TRAINING_READINGS: Final = Table(
     partition_field="minute_time",
 )
 
+LOSSES: Final = Table(
+    "losses",
+    "Batches that a gateway numbered and that did not come; a row when told and one when they came.",
+    (
+        _HOME,
+        _GATEWAY,
+        _PUBLISHED,
+        _field("epoch", "STRING", "Hex."),
+        _field("first_seq", "INTEGER", "Inclusive."),
+        _field("last_seq", "INTEGER", "Inclusive."),
+        _field("from_time", "TIMESTAMP", "Gateway clock; NULL: unknown.", "NULLABLE"),
+        _field("to_time", "TIMESTAMP", "Gateway clock; NULL: unknown.", "NULLABLE"),
+        _field("reason", "STRING", "As the gateway declared; unexplained: it did not."),
+        _field("state", "STRING", "open or filled."),
+        _VERSION,
+    ),
+    key=("home_id", "gateway_id", "epoch", "first_seq", "last_seq"),
+    latest=("publish_time", "state"),
+)
+
 TABLES: Final = {
-    table.name: table for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS)
+    table.name: table
+    for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS, LOSSES)
 }
 
 

@@ -11,6 +11,7 @@ from apache_beam.coders.typecoders import registry
 from schemas.alarms import HomeStatus, SensorStatus
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
+from transforms.gateway_ledger import Key, Ledger
 from transforms.home_state import Home, Placed, hear, name_sensors
 from transforms.score_homes import HomeWindow
 
@@ -35,11 +36,12 @@ class StatusChange(NamedTuple):
 class HoleReport(NamedTuple):
     """All holes of an epoch after one of them opened or closed; empty lists: none is left.
 
-    A hole is a sequence number that the gateway no longer holds and that has not come. What the
-    gateway declared lost (Header.gaps) is among them: who shows holes subtracts the declared.
+    A hole is a sequence number that the gateway no longer holds and that has not come.
 
     Attributes:
         first_seqs, last_seqs: Inclusive bounds, pairwise.
+        reasons: As the gateway declared (Header.gaps), "" where it did not.
+        from_us, to_us: transforms.gateway_ledger.Hole.
     """
 
     home_id: str
@@ -48,6 +50,9 @@ class HoleReport(NamedTuple):
     publish_us: int
     first_seqs: list[int]
     last_seqs: list[int]
+    reasons: list[str]
+    from_us: list[int]
+    to_us: list[int]
 
 
 for _element in (StatusChange, HoleReport):
@@ -111,15 +116,8 @@ def advance(
                 sensor.seq = -1  # counted in the epoch before
         home.newest_us = max(home.newest_us, summary.publish_us)
         name_sensors(home, summary)
-        if taken.holes is not None:
-            holes[summary.gateway_id, summary.epoch] = HoleReport(
-                home_id,
-                summary.gateway_id,
-                summary.epoch,
-                summary.publish_us,
-                [first for first, _ in taken.holes],
-                [last for _, last in taken.holes],
-            )
+        for key in home.ledger.touched:
+            holes[key] = hole_report(home_id, key, summary.publish_us, home.ledger)
     heard = hear(home_id, home, scores, keep_all=keep_all)
     statuses = []
     if visible(home) != before and home.ledger.present is not None:
@@ -128,6 +126,12 @@ def advance(
     return Advanced(
         heard.windows, statuses, list(holes.values()), heard.late, duplicates + heard.duplicates, changed
     )
+
+
+def hole_report(home_id: str, key: Key, publish_us: int, ledger: Ledger) -> HoleReport:
+    """All that an epoch misses now."""
+    columns = zip(*ledger.holes(key), strict=True) if ledger.holes(key) else ((),) * 5
+    return HoleReport(home_id, *key, publish_us, *map(list, columns))
 
 
 def forgets_us(home: Home) -> int:

@@ -32,10 +32,10 @@ ARMING_PHASES: Final = {
 
 
 GAP_REASONS: Final = {
-    pb.GAP_REASON_OUTBOX_FULL: "outbox full",
-    pb.GAP_REASON_CORRUPT_ROW: "corrupt row",
-    pb.GAP_REASON_DISK_ERROR: "disk error",
-    pb.GAP_REASON_POWER_LOSS: "power loss",
+    pb.GAP_REASON_OUTBOX_FULL: "outbox_full",
+    pb.GAP_REASON_CORRUPT_ROW: "corrupt_row",
+    pb.GAP_REASON_DISK_ERROR: "disk_error",
+    pb.GAP_REASON_POWER_LOSS: "power_loss",
 }
 MAX_GAPS: Final = 64
 

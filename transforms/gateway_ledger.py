@@ -9,6 +9,7 @@ arrival is not.
 from __future__ import annotations
 
 import bisect
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +20,25 @@ MAX_EPOCHS: Final = 4
 # objects themselves, is the exact one.
 MAX_INTERVALS: Final = 32
 
+MAX_DECLARED: Final = 32
+
 Interval = tuple[int, int]  # first and last seq, both received
+
+
+class Hole(NamedTuple):
+    """Numbers that will not come, or have not.
+
+    Attributes:
+        first, last: Inclusive.
+        reason: As the gateway declared it, "" if it did not.
+        from_us, to_us: Gateway clock, of the lost minutes or of the batches on either side; 0: unknown.
+    """
+
+    first: int
+    last: int
+    reason: str
+    from_us: int
+    to_us: int
 
 
 def insert(intervals: list[Interval], seq: int) -> bool:
@@ -69,12 +88,18 @@ class Epoch:
         first_seq: Where this ledger begins: what was sent before we first heard of the epoch is not
             ours to miss. oldest_unsent_seq: below it the gateway holds nothing any more.
         created_us: Newest time of writing, gateway clock.
+        edges: When the first and last batch of each interval were written.
+        declared: What the gateway said is lost, in any header.
+        head_seq: The last number of an epoch that has ended, as the next one tells; 0: unknown.
     """
 
     intervals: list[Interval] = field(default_factory=list)
     first_seq: int = 0
     oldest_unsent_seq: int = 0
     created_us: int = 0
+    edges: dict[int, int] = field(default_factory=dict)
+    declared: list[Hole] = field(default_factory=list)
+    head_seq: int = 0
 
 
 class Key(NamedTuple):
@@ -112,18 +137,25 @@ class Taken(NamedTuple):
 
 @dataclass
 class Ledger:
-    """Interval sets of a home's gateways, and its present."""
+    """Interval sets of a home's gateways, and its present.
+
+    Attributes:
+        touched: Epochs whose holes, or their reasons, the last `take` changed. Not kept.
+    """
 
     epochs: dict[Key, Epoch] = field(default_factory=dict)
     present: Present | None = None
+    touched: set[Key] = field(default_factory=set, compare=False)
 
     def take(self, summary: BatchSummary) -> Taken:
         """Account for one batch."""
         key = Key(summary.gateway_id, summary.epoch)
+        self.touched = set()
         epoch = self.epochs.get(key)
         if epoch is None:
             epoch = self.epochs[key] = Epoch(first_seq=summary.seq)
         missed = _missing(epoch)
+        before = {known: self.holes(known) for known in self.epochs}
         if not insert(epoch.intervals, summary.seq):
             return Taken(False, False, None)
         while len(epoch.intervals) > MAX_INTERVALS:
@@ -135,6 +167,10 @@ class Ledger:
         # Signed, but never beyond arrival: a clock that ran ahead must not shut out the next epoch.
         written_us = min(summary.created_us, summary.publish_us)
         epoch.created_us = max(epoch.created_us, written_us)
+        epoch.edges[summary.seq] = written_us
+        ends = {seq for interval in epoch.intervals for seq in interval}
+        epoch.edges = {seq: us for seq, us in epoch.edges.items() if seq in ends}
+        self._believe(summary)
         newest = self._is_newest(key, summary, written_us)
         if newest:
             self.present = Present(
@@ -148,12 +184,45 @@ class Ledger:
             )
         missing = _missing(epoch)
         self._forget_oldest(key)
+        self.touched = {known for known in self.epochs if self.holes(known) != before.get(known, [])}
         return Taken(True, newest, missing if missing != missed else None)
+
+    def holes(self, key: Key) -> list[Hole]:
+        """What an epoch misses: declared stretches with their reason, the rest without."""
+        epoch = self.epochs[key]
+        found = []
+        for first, last in _missing(epoch):
+            from_us, to_us = epoch.edges.get(first - 1, 0), epoch.edges.get(last + 1, 0)
+            at = first
+            for gap in sorted(epoch.declared):
+                low, high = max(gap.first, at), min(gap.last, last)
+                if low > high:
+                    continue
+                if low > at:
+                    found.append(Hole(at, low - 1, "", from_us, to_us))
+                found.append(Hole(low, high, gap.reason, gap.from_us, gap.to_us))
+                at = high + 1
+            if at <= last:
+                found.append(Hole(at, last, "", from_us, to_us))
+        return found
+
+    def _believe(self, summary: BatchSummary) -> None:
+        """Take what a batch says of losses, and of the epoch before its own."""
+        for epoch, *gap in json.loads(summary.gaps or "[]"):
+            known = self.epochs.get(Key(summary.gateway_id, epoch))
+            if known is not None and Hole(*gap) not in known.declared:
+                known.declared = [*known.declared, Hole(*gap)][-MAX_DECLARED:]
+        before = self.epochs.get(Key(summary.gateway_id, summary.previous_epoch))
+        if before is not None:
+            before.head_seq = max(before.head_seq, summary.previous_head_seq)
 
     def plain(self) -> tuple[Any, ...]:
         """As tuples of plain values, for the state's codec."""
         epochs = tuple(
-            (*key, tuple(e.intervals), e.first_seq, e.oldest_unsent_seq, e.created_us)
+            (
+                *(*key, tuple(e.intervals), e.first_seq, e.oldest_unsent_seq, e.created_us),
+                *(tuple(sorted(e.edges.items())), tuple(map(tuple, e.declared)), e.head_seq),
+            )
             for key, e in sorted(self.epochs.items())
         )
         present = self.present and (*self.present.key, *self.present[1:])
@@ -166,7 +235,7 @@ class Ledger:
             return cls()
         epochs, present = plain
         return cls(
-            {Key(gateway, epoch): Epoch(list(have), *rest) for gateway, epoch, have, *rest in epochs},
+            {Key(gateway, epoch): _epoch(*rest) for gateway, epoch, *rest in epochs},
             present and Present(Key(*present[:2]), *present[2:]),
         )
 
@@ -186,4 +255,13 @@ class Ledger:
 
 
 def _missing(epoch: Epoch) -> list[Interval]:
-    return holes(epoch.intervals, epoch.first_seq, epoch.oldest_unsent_seq)
+    below = max(epoch.oldest_unsent_seq, epoch.head_seq + 1)
+    return holes(epoch.intervals, epoch.first_seq, below)
+
+
+def _epoch(
+    have: Any, first: int, unsent: int, created: int, edges: Any = (), declared: Any = (), head: int = 0
+) -> Epoch:
+    """Of plain values; state of before the edges has none."""
+    gaps = [Hole(*gap) for gap in declared]
+    return Epoch(list(have), first, unsent, created, dict(edges), gaps, head)

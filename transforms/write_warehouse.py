@@ -29,8 +29,9 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from google.cloud import bigquery
 
-from schemas.warehouse import BATCHES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
+from schemas.warehouse import BATCHES, LOSSES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
 from transforms.elements import Receipt, Score, WindowScore
+from transforms.losses import LossChange
 from transforms.score_readings import SUMMARY_NAMES
 from transforms.staged_loads import StagedLoads
 from transforms.warehouse_loads import (
@@ -111,15 +112,35 @@ def receipt_row(receipt: Receipt) -> Row:
     }
 
 
+def loss_row(change: LossChange) -> Row:
+    """LossChange → a row of `losses`."""
+    return {
+        "home_id": change.home_id,
+        "gateway_id": change.gateway_id,
+        "publish_time": timestamp(change.told_us),
+        "epoch": change.epoch,
+        "first_seq": change.first_seq,
+        "last_seq": change.last_seq,
+        "from_time": timestamp(change.from_us) if change.from_us else None,
+        "to_time": timestamp(change.to_us) if change.to_us else None,
+        "reason": change.reason,
+        "state": change.state,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
 _ROWS: Final[dict[str, tuple[Table, Callable[[Any], Row]]]] = {
     "receipts": (BATCHES, receipt_row),
     "scores": (READINGS_SCORES, score_row),
     "windows": (WINDOW_SCORES, window_row),
+    "losses": (LOSSES, loss_row),
 }
 
 
 class WriteWarehouse(beam.PTransform):
-    """{"receipts": Receipt, "scores": Score, "windows": WindowScore}, any may be missing → nothing.
+    """{"receipts": Receipt, "scores": Score, "windows": WindowScore, "losses": LossChange} → nothing.
+
+    Any of them may be missing.
 
     Attributes:
         destination: bigquery://PROJECT.DATASET, or a folder for JSON lines.

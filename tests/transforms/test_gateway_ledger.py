@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import pairwise
 
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.readings import MINUTE_US
-from tests.transforms.homes import publish_us, summary
-from transforms.gateway_ledger import MAX_EPOCHS, MAX_INTERVALS, Ledger, holes, insert
+from tests.transforms.homes import EPOCH, publish_us, summary
+from transforms.gateway_ledger import MAX_EPOCHS, MAX_INTERVALS, Key, Ledger, holes, insert
+
+KEY = Key("gw-home-1", EPOCH)
 
 
 @given(st.lists(st.integers(1, 60)))
@@ -96,6 +99,53 @@ def test_a_hole_shows_once_the_gateway_no_longer_holds_it_and_closes_when_it_com
     assert ledger.take(summary(6, 5, oldest_unsent_seq=6)).holes is None  # no news
     assert ledger.take(summary(3, 2)).holes == [(2, 2)]
     assert ledger.take(summary(2, 1)).holes == []
+
+
+def gap(first: int, last: int, reason: str = "outbox full", epoch: str = EPOCH) -> str:
+    return json.dumps([[epoch, first, last, reason, 7, 8]])
+
+
+def test_a_hole_tells_its_time_and_what_the_gateway_says_of_it():
+    ledger = Ledger()
+    for seq in (1, 2):
+        ledger.take(summary(seq, seq))
+    ledger.take(summary(9, 9, oldest_unsent_seq=9, gaps=gap(5, 6)))
+
+    written = [publish_us(minute, 0.5) for minute in (2, 9)]
+    assert ledger.touched == {KEY}
+    assert ledger.holes(KEY) == [(3, 4, "", *written), (5, 6, "outbox full", 7, 8), (7, 8, "", *written)]
+
+
+def test_a_declaration_that_comes_after_the_hole_explains_it():
+    ledger = Ledger()
+    ledger.take(summary(1, 1))
+    ledger.take(summary(4, 4, oldest_unsent_seq=4))
+    assert [hole.reason for hole in ledger.holes(KEY)] == [""]
+    ledger.take(summary(5, 5, oldest_unsent_seq=5, gaps=gap(2, 3)))
+    assert ledger.touched == {KEY}
+    assert [hole[:3] for hole in ledger.holes(KEY)] == [(2, 3, "outbox full")]
+    ledger.take(summary(6, 6, oldest_unsent_seq=6, gaps=gap(2, 3)))
+    assert ledger.touched == set()
+
+
+def test_an_epoch_that_ended_misses_its_last_batches_until_they_come():
+    """The next epoch names the one before it and how far that one got."""
+    ledger = Ledger()
+    old = Key("gw-home-1", "aa" * 16)
+    ledger.take(summary(5, 5, epoch=old.epoch))
+    ledger.take(summary(1, 9, epoch="bb" * 16, previous_epoch=old.epoch, previous_head_seq=7))
+    assert ledger.touched == {old}
+    assert ledger.holes(old) == [(6, 7, "", publish_us(5, 0.5), 0)]
+    for seq in (6, 7):
+        ledger.take(summary(seq, seq, epoch=old.epoch))
+    assert ledger.holes(old) == []
+
+
+def test_state_of_before_the_times_of_holes_is_still_read():
+    ledger = Ledger()
+    ledger.take(summary(1, 0))
+    epochs, present = ledger.plain()
+    assert Ledger.of_plain((tuple(epoch[:6] for epoch in epochs), present)).present == ledger.present
 
 
 def test_what_was_sent_before_the_ledger_began_is_not_missed():
