@@ -5,7 +5,6 @@ Ids of a shard are one string, numbers are arrays: a tuple a home would take ten
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from schemas.errors import BadInput
 from schemas.roster import SCHEMA_VERSION, RosterEntry, RosterHeader, silence_s
+from transforms.home_packs import shard_of
 
 MAX_NAMES: Final = 65_535
 SECOND_US: Final = 1_000_000
@@ -61,11 +61,6 @@ class _Shard:
         self.text = ""
         self.regions, self.operators, self.zones = array("H"), array("H"), array("H")
         self.silence_s, self.enrolled_us = array("I"), array("q")
-
-
-def shard_of(home_id: str, shards: int) -> int:
-    """The same in every process and for ever: state lies under it."""
-    return zlib.crc32(home_id.encode()) % shards
 
 
 class Roster:

@@ -42,9 +42,9 @@ from transforms.correlate_homes import (
 )
 from transforms.elements import AcceptedEvent, BatchSummary
 from transforms.evidence import RESTORE, Raised
+from transforms.home_packs import shard_of
 from transforms.raise_alarms import wall_clock_us
 from transforms.read_roster import WithRoster
-from transforms.roster import shard_of
 from transforms.supervision import TICK_US, Beat, Judged, Lost, Mains, Returned, Shard, judge, tick_end
 from transforms.supervision_codec import (
     decode_shard,

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from schemas.errors import BadInput
 from schemas.roster import OFFERED, REPORTING, PathCategory, RosterEntry, roster_text, silence_s
 from tests.transforms.rosters import START_US, entry, roster_file
+from transforms.home_packs import shard_of
 from transforms.refreshed_file import RefreshedFile
-from transforms.roster import Scope, parse_roster, shard_of
+from transforms.roster import Scope, parse_roster
 
 
 def test_every_home_is_found_in_its_shard_with_what_enrolment_said() -> None:
