@@ -255,10 +255,10 @@ def _judge(settings: Settings, start_s: dict[str, float], json_path: Path | None
 
     use_stand_ins(settings)
     console.print("Playing the scenario once…")
-    oracle.wait_for_end(
+    incidents = oracle.wait_for_end(
         settings, lambda: _check(settings), lambda line: console.print(f"  {line}", markup=False)
     )
-    report = oracle.judge(settings, start_s)
+    report = oracle.judge(settings, start_s, incidents)
     _write(json_path, report.document())
     console.print_json(json.dumps(report.document()))
     for line in report.complaints:

@@ -23,6 +23,7 @@ from local.config import Settings
 from local.simulator.enrol import PROVER_GATEWAY, PROVER_HOME, firestore_client
 from local.simulator.truth import CLOUD_S, SENT_FILE, TRUTH_FILE
 from schemas.alarms import ALARMS, EVIDENCE
+from schemas.incidents import INCIDENTS
 
 _LIMIT_S: Final = 900.0  # a scenario plays within minutes
 _SETTLE_S: Final = 60.0  # for the archive to hold the last batches, after the homes have stopped
@@ -37,6 +38,16 @@ class RaisedAlarm(NamedTuple):
     opened_us: int
     arrived_us: tuple[int, ...]
     recorded_us: tuple[int, ...]
+
+
+class RaisedIncident(NamedTuple):
+    """An incident in Firestore; times in µs since 1970 UTC."""
+
+    region: str
+    homes: int
+    returned: int
+    opened_us: int
+    restored_us: int | None
 
 
 class BatchCounts(NamedTuple):
@@ -141,6 +152,24 @@ def match_alarms(
     return counts, complaints
 
 
+def match_incidents(truth: Sequence[dict[str, Any]], raised: Sequence[RaisedIncident]) -> list[str]:
+    """Homes that vanished together against incidents → a line for each that is missing, wrong or false."""
+    vanished = [line for line in truth if line["what"] == "vanished"]
+    back = collections.Counter(line["area"] for line in truth if line["what"] == "back")
+    complaints = []
+    for area in sorted({line["area"] for line in vanished}):
+        homes = [line for line in vanished if line["area"] == area]
+        due_us = max(line["by_us"] for line in homes)
+        found = [one for one in raised if one.region == area]
+        if len(found) != 1 or found[0].homes != len(homes) or found[0].opened_us > due_us:
+            said = [f"{one.homes} homes, opened {(one.opened_us - due_us) / 1e6:+.0f} s" for one in found]
+            complaints.append(f"{area}: {len(homes)} homes vanished, incidents by the time due: {said}")
+        elif back[area] == len(homes) and found[0].restored_us is None:
+            complaints.append(f"{area}: all homes are back, {found[0].returned} of its incident are")
+    areas = {line["area"] for line in vanished}
+    return complaints + [f"{one.region}: an incident opened" for one in raised if one.region not in areas]
+
+
 def latencies(truth: Sequence[dict[str, Any]], raised: Sequence[RaisedAlarm]) -> dict[str, dict[str, float]]:
     """Seconds by hop, over all alarms that the truth expects.
 
@@ -167,8 +196,12 @@ def latencies(truth: Sequence[dict[str, Any]], raised: Sequence[RaisedAlarm]) ->
     }
 
 
-def wait_for_end(settings: Settings, check: Callable[[], object], say: Callable[[str], None]) -> None:
+def wait_for_end(
+    settings: Settings, check: Callable[[], object], say: Callable[[str], None]
+) -> list[RaisedIncident]:
     """Wait until the scenario has played and its alarms are due; then stop the homes, which drain.
+
+    Returns the incidents by then: that the homes fall silent after it is our doing.
 
     Args:
         check: Called every second; raises if the system has failed.
@@ -186,11 +219,19 @@ def wait_for_end(settings: Settings, check: Callable[[], object], say: Callable[
         if due and time.time_ns() // 1000 > max(due):
             break
         time.sleep(_POLL_S)
+    incidents = read_incidents(settings)
     supervisord.rpc(settings).stopProcess("homes", True)
+    return incidents
 
 
-def judge(settings: Settings, start_s: dict[str, float]) -> Report:
-    """Compare truth with archive and Firestore, after `wait_for_end`."""
+def judge(
+    settings: Settings, start_s: dict[str, float], before_the_end: Sequence[RaisedIncident] = ()
+) -> Report:
+    """Compare truth with archive and Firestore, after `wait_for_end`.
+
+    Args:
+        before_the_end: Incidents as `wait_for_end` saw them, before it stopped the homes.
+    """
     sent = json.loads((settings.run / SENT_FILE).read_text())
     truth = read_truth(settings)
     deadline = time.monotonic() + _SETTLE_S
@@ -207,6 +248,7 @@ def judge(settings: Settings, start_s: dict[str, float]) -> Report:
         time.sleep(_POLL_S)
     raised = read_alarms(settings)
     alarms, complaints = match_alarms(truth, raised)
+    complaints += match_incidents(truth, before_the_end)
     if not any(line["what"] == "finished" for line in truth):
         complaints.append(f"the scenario did not end within {_LIMIT_S:.0f} s")
     if not batches.sent:
@@ -246,6 +288,13 @@ def read_alarms(settings: Settings) -> list[RaisedAlarm]:
             )
         )
     return found
+
+
+def read_incidents(settings: Settings) -> list[RaisedIncident]:
+    """All incidents in Firestore."""
+    fields = RaisedIncident._fields
+    found = firestore_client(settings.project).collection(INCIDENTS).stream(timeout=60)
+    return [RaisedIncident(*((one.to_dict() or {})[name] for name in fields)) for one in found]
 
 
 def read_avro(settings: Settings, url: str) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ from local.simulator.confirmed import CountingPublisher
 from local.simulator.enrol import Fleet, configurations, enrol, firestore_client, register
 from local.simulator.fire import recorded_fire
 from local.simulator.microphone import Sounds
+from local.simulator.network import Network
 from local.simulator.publisher import SensorPublisher
 from local.simulator.scenarios import QUIET, Script
 from local.simulator.sensors import SECOND_US, SimulatedHome
@@ -61,7 +62,8 @@ def run(settings: SimulationSettings, stop: threading.Event | None = None) -> in
 
 def simulate(settings: SimulationSettings, fleet: Fleet, stop: threading.Event, publisher: Publisher) -> int:
     """Run the homes of an enrolled fleet against a broker and a publisher; closes the publisher."""
-    counting = CountingPublisher(publisher)
+    network = Network(publisher)
+    counting = CountingPublisher(network)
     clock = ScaledClock(settings.speed, time.time_ns() // 1000)
     configs = configurations(fleet)
     scripts = scenarios.assign(settings.scenario, settings.homes, _armed_after_s(configs[0]))
@@ -94,7 +96,7 @@ def simulate(settings: SimulationSettings, fleet: Fleet, stop: threading.Event, 
             dying.start()
             stack.callback(dying.join)
 
-        street = Street(homes, clock, start_us, sensors, truth, lose_power)
+        street = Street(homes, clock, start_us, sensors, truth, lose_power, network=network)
         _LOG.info("%d homes run, scenario %s", settings.homes, settings.scenario)
         street.run(stop, settings.duration_s)
     return 0

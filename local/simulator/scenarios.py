@@ -11,7 +11,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from local.simulator import devices
 from local.simulator.devices import BEDROOM, KITCHEN, LIVING
+from local.simulator.neighbourhood import AREA_HOMES, area_of
 from schemas.events import AlarmKind
+from schemas.roster import PathCategory, silence_s
+
+MIN_HOMES: Final = 3  # fewer are no incident
 
 
 class Expect(NamedTuple):
@@ -20,10 +24,12 @@ class Expect(NamedTuple):
     Attributes:
         within_s: Physical time that the home may take from trigger to verdict (a CO dose, an entry
             delay), simulated seconds. Transport and cloud come on top.
+        real: Those seconds are the machine's, whatever the speed.
     """
 
     kind: AlarmKind
     within_s: float = 0.0
+    real: bool = False
 
 
 class Signal(NamedTuple):
@@ -93,12 +99,28 @@ class Leaves(NamedTuple):
 
 
 class GatewayStops(NamedTuple):
-    """The gateway's reserve battery ends: its process stops."""
+    """The gateway's reserve battery ends: its process stops.
+
+    Attributes:
+        expect: What its silence must open, if it is alone in it.
+        area: Else the area whose homes must be one incident.
+    """
 
     at_s: float
+    expect: Expect | None = None
+    area: str = ""
 
 
-Effect = Signal | Opens | Jolt | Noise | Walks | Burns | Leaks | Leaves | GatewayStops
+class LosesNetwork(NamedTuple):
+    """The home's network fails at `at_s` for `seconds`; the homes of its area that it fails in are one
+    incident, which ends when they are back."""
+
+    at_s: float
+    seconds: float
+    area: str
+
+
+Effect = Signal | Opens | Jolt | Noise | Walks | Burns | Leaks | Leaves | GatewayStops | LosesNetwork
 
 
 class Script(NamedTuple):
@@ -172,19 +194,47 @@ def panic(at_s: float) -> Script:
     return Script("panic", (press,), lasts_s=at_s + 1)
 
 
-def power_loss(at_s: float) -> Script:
+def power_loss(at_s: float, silence: Expect | None = None) -> Script:
     """Mains fails; the reserve carries the gateway for another 90 s, then the home falls silent."""
     return Script(
         "power-loss",
         (
             Signal(at_s, devices.MAINS, {"mains": False}, Expect(AlarmKind.POWER)),
-            GatewayStops(at_s + 90),
+            GatewayStops(at_s + 90, silence),
         ),
         allowed=frozenset({AlarmKind.PATH, AlarmKind.BATTERY}),
         lasts_s=at_s + 90,
     )
 
 
+def outage(at_s: float, area: str) -> Script:
+    """Mains fails in a whole area; the reserve carries the gateways for another 30 s."""
+    return Script(
+        "outage",
+        (
+            Signal(at_s, devices.MAINS, {"mains": False}, Expect(AlarmKind.POWER)),
+            GatewayStops(at_s + 30, area=area),
+        ),
+        # Who is told of alone for a moment, before the incident takes it over.
+        allowed=frozenset({AlarmKind.PATH, AlarmKind.BATTERY}),
+        lasts_s=at_s + 30,
+    )
+
+
+def offline(at_s: float, area: str) -> Script:
+    """The network of a whole area fails for five minutes and comes back."""
+    return Script(
+        "offline",
+        (LosesNetwork(at_s, OFFLINE_S, area),),
+        allowed=frozenset({AlarmKind.PATH}),
+        lasts_s=at_s + OFFLINE_S,
+    )
+
+
+# The silence of category SP4, the judging tick, the source's watermark, the wait for correlation, and in
+# a fleet so small that nobody speaks meanwhile a minute.
+MISSED_WITHIN_S: Final = silence_s(PathCategory.SP4) + 10 + 15 + 30 + 60.0
+OFFLINE_S: Final = MISSED_WITHIN_S + 60.0
 QUIET: Final = Script("quiet", (), lasts_s=120.0)
 
 _SINGLE: Final[dict[str, Callable[[float], Script]]] = {
@@ -192,9 +242,10 @@ _SINGLE: Final[dict[str, Callable[[float], Script]]] = {
     "kitchen-fire": lambda _: kitchen_fire(15.0),
     "co-leak": lambda _: co_leak(15.0),
     "panic": lambda _: panic(15.0),
-    "power-loss": lambda _: power_loss(15.0),
+    "power-loss": lambda _: power_loss(15.0, Expect(AlarmKind.PATH, MISSED_WITHIN_S, real=True)),
 }
-SCENARIOS: Final = ("demo", "quiet", *_SINGLE)
+_AREA: Final = {"outage": outage, "offline": offline}
+SCENARIOS: Final = ("demo", "quiet", *_SINGLE, *_AREA)
 
 
 def demo_scripts(armed_after_s: float) -> tuple[Script, ...]:
@@ -215,7 +266,7 @@ def assign(scenario: str, homes: int, armed_after_s: float) -> dict[int, Script]
     [3, 7, 11, 15, 19]
 
     Raises:
-        ValueError: Unknown scenario.
+        ValueError: Unknown scenario, or too few homes for an area.
     """
     if scenario == "quiet":
         return {}
@@ -223,6 +274,15 @@ def assign(scenario: str, homes: int, armed_after_s: float) -> dict[int, Script]
         scripts = demo_scripts(armed_after_s)[:homes]
         step = homes / len(scripts)
         return {1 + int(step * (index + 0.5)): script for index, script in enumerate(scripts)}
+    if scenario in _AREA:
+        hit = (
+            range(AREA_HOMES + 1, 2 * AREA_HOMES + 1) if homes >= 2 * AREA_HOMES else range(1, AREA_HOMES + 1)
+        )
+        members = [number for number in hit if number <= homes]
+        if len(members) < MIN_HOMES:
+            raise ValueError(f"homes is {homes}, scenario {scenario} wants at least {MIN_HOMES}")
+        area = area_of(members[0])
+        return {number: _AREA[scenario](15.0, area) for number in members}
     if scenario not in _SINGLE:
         raise ValueError(f"scenario is {scenario!r}, known scenarios: {', '.join(SCENARIOS)}")
     return {1: _SINGLE[scenario](armed_after_s)}

@@ -6,12 +6,15 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Final, Protocol
 
 from edge_client.clock import Clock, real_s
 from local.simulator.devices import gateway_id
-from local.simulator.scenarios import QUIET, GatewayStops
+from local.simulator.network import Network
+from local.simulator.scenarios import QUIET, GatewayStops, LosesNetwork
 from local.simulator.sensors import SECOND_US, Message, SimulatedHome
 from local.simulator.truth import Truth
 
@@ -36,6 +39,7 @@ class Street:
         clock: Simulated time.
         start_us: Simulated time of every home's second 0.
         stop_gateway: Called with a home's id when its gateway loses its last power.
+        network: The homes' ways out, for scripts that cut them.
         now_us: The machine's clock, µs since 1970 UTC: what truth is written in.
     """
 
@@ -48,16 +52,13 @@ class Street:
         truth: Truth,
         stop_gateway: Callable[[str], None],
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        network: Network | None = None,
     ) -> None:
         self._homes, self._clock, self._start_us = list(homes), clock, start_us
         self._sink, self._truth, self._now_us = sink, truth, now_us
         self._stop_gateway = stop_gateway
-        self._stops = {
-            home.home_id: effect.at_s
-            for home in homes
-            for effect in home.script.effects
-            if isinstance(effect, GatewayStops)
-        }
+        self._network = network
+        self._failures = sorted(self._failures_of(homes), key=itemgetter(0))
         self._dead: set[str] = set()
         self._due: list[tuple[int, int, str, Message]] = []
         self._count = 0
@@ -78,7 +79,7 @@ class Street:
                 self._render(home, second + 1)
             self._send_until(self._start_us + (second + 1) * SECOND_US - 1, stop)
             second += 1
-            self._lose_power(second)
+            self._fail_until(second)
             if second >= scripts_over_s and not self._finished:
                 self._finished = True
                 self._truth.finished()
@@ -112,10 +113,36 @@ class Street:
         if message.stimulus:
             self._truth.stimulus(home_id, message.stimulus, message.topic, message.expect, now_us)
 
-    def _lose_power(self, second: int) -> None:
+    def _fail_until(self, second: int) -> None:
+        """Power and networks that fail, or come back, by this second."""
+        while self._failures and self._failures[0][0] <= second:
+            _, act = self._failures.pop(0)
+            act()
+
+    def _failures_of(self, homes: Sequence[SimulatedHome]) -> Iterator[tuple[float, Callable[[], None]]]:
+        for home in homes:
+            for effect in home.script.effects:
+                if isinstance(effect, GatewayStops):
+                    yield effect.at_s, partial(self._lose_power, home, effect)
+                elif isinstance(effect, LosesNetwork):
+                    yield effect.at_s, partial(self._lose_network, home, effect)
+                    yield effect.at_s + effect.seconds, partial(self._regain_network, home, effect)
+
+    def _lose_power(self, home: SimulatedHome, effect: GatewayStops) -> None:
         """The broker lives in the gateway: with it the home falls silent."""
-        for home in self._homes:
-            if home.home_id not in self._dead and second >= self._stops.get(home.home_id, second + 1):
-                self._dead.add(home.home_id)
-                self._stop_gateway(home.home_id)
-                self._truth.stopped(home.home_id, gateway_id(home.number))
+        self._dead.add(home.home_id)
+        self._stop_gateway(home.home_id)
+        self._truth.stopped(home.home_id, gateway_id(home.number), effect.expect)
+        if effect.area:
+            self._truth.vanished(home.home_id, effect.area)
+
+    def _lose_network(self, home: SimulatedHome, effect: LosesNetwork) -> None:
+        if self._network is None:
+            raise ValueError(f"{home.home_id} loses its network, and none was given to the street")
+        self._network.cut(home.home_id)
+        self._truth.vanished(home.home_id, effect.area)
+
+    def _regain_network(self, home: SimulatedHome, effect: LosesNetwork) -> None:
+        if self._network is not None:
+            self._network.mend(home.home_id)
+        self._truth.back(home.home_id, effect.area)

@@ -11,6 +11,8 @@
     expect    home_id, kind, from_us, t_us, by_us: must open between from_us (scenario's first
               stimulus in this home) and by_us; t_us is when its trigger went to the broker
     stopped   home_id, gateway_id: this gateway lost its last power
+    vanished  home_id, area, by_us: with the others of its area it must be one incident by then
+    back      home_id, area, by_us: it can be heard again; when all can, the incident ends by then
     finished  by_us: every script has played; after by_us every expected alarm must be there
 
 `sent.json`, replaced as a whole: {gateway_id: [{"epoch", "last_confirmed_seq", "confirmed"}]}.
@@ -25,10 +27,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.simulator.devices import home_id
-from local.simulator.scenarios import Expect, Script
+from local.simulator.scenarios import MISSED_WITHIN_S, Expect, Script
 
 TRUTH_FILE: Final = "truth.jsonl"
 SENT_FILE: Final = "sent.json"
+BACK_WITHIN_S: Final = 120.0  # a gateway's backoff, its next minute, and the tick that hears it
 CLOUD_S: Final = 15.0  # from the gateway's verdict to an episode: generous, latency is judged elsewhere
 
 
@@ -71,15 +74,21 @@ class Truth:
         self._first.setdefault(home, t_us)
         self._write("stimulus", t_us, home_id=home, name=name, topic=topic)
         if expect is not None:
-            by_us = t_us + int((expect.within_s / self._speed + CLOUD_S) * 1e6)
-            self._last_by_us = max(self._last_by_us, by_us)
-            self._write(
-                "expect", t_us, home_id=home, kind=expect.kind, from_us=self._first[home], by_us=by_us
-            )
+            self._expect(home, expect, t_us)
 
-    def stopped(self, home: str, gateway: str) -> None:
+    def stopped(self, home: str, gateway: str, expect: Expect | None = None) -> None:
         """A gateway lost its last power."""
         self._write("stopped", home_id=home, gateway_id=gateway)
+        if expect is not None:
+            self._expect(home, expect, self._now_us())
+
+    def vanished(self, home: str, area: str) -> None:
+        """A home cannot be heard any more, together with others of its area."""
+        self._write("vanished", home_id=home, area=area, by_us=self._due(MISSED_WITHIN_S + CLOUD_S))
+
+    def back(self, home: str, area: str) -> None:
+        """A home that had vanished can be heard again."""
+        self._write("back", home_id=home, area=area, by_us=self._due(BACK_WITHIN_S + CLOUD_S))
 
     def finished(self) -> None:
         """Every script has played."""
@@ -88,6 +97,18 @@ class Truth:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _expect(self, home: str, expect: Expect, t_us: int) -> None:
+        within_s = expect.within_s if expect.real else expect.within_s / self._speed
+        by_us = t_us + int((within_s + CLOUD_S) * 1e6)
+        self._last_by_us = max(self._last_by_us, by_us)
+        from_us = self._first.get(home, t_us)
+        self._write("expect", t_us, home_id=home, kind=expect.kind, from_us=from_us, by_us=by_us)
+
+    def _due(self, within_s: float) -> int:
+        by_us = self._now_us() + int(within_s * 1e6)
+        self._last_by_us = max(self._last_by_us, by_us)
+        return by_us
 
     def _write(self, what: str, t_us: int | None = None, /, **fields: Any) -> None:
         line = {"t_us": self._now_us() if t_us is None else t_us, "what": what, **fields}

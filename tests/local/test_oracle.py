@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from local.oracle import RaisedAlarm, count_batches, latencies, match_alarms
+from local.oracle import (
+    RaisedAlarm,
+    RaisedIncident,
+    count_batches,
+    latencies,
+    match_alarms,
+    match_incidents,
+)
 from local.simulator.truth import CLOUD_S
 
 S = 1_000_000
@@ -83,3 +90,35 @@ def test_latency_is_measured_from_the_sensor_and_from_publishing() -> None:
     measured = latencies(TRUTH, [fire(13.0)])
     assert measured["publish_to_alarm"]["p50"] == pytest.approx(0.5)
     assert measured["sensor_to_alarm"]["p50"] == pytest.approx(1.0)
+
+
+VANISHED = [{"what": "vanished", "home_id": f"home-{n}", "area": "Ost", "by_us": 200 * S} for n in range(3)]
+BACK = [{"what": "back", "home_id": f"home-{n}", "area": "Ost", "by_us": 400 * S} for n in range(3)]
+
+
+def incident(region: str = "Ost", homes: int = 3, opened_s: float = 190.0, restored_s: float | None = None):
+    restored_us = None if restored_s is None else int(restored_s * S)
+    return RaisedIncident(region, homes, homes if restored_s else 0, int(opened_s * S), restored_us)
+
+
+def test_homes_that_vanished_together_are_one_incident_that_ends_when_all_are_back() -> None:
+    assert match_incidents(VANISHED, [incident()]) == []
+    assert match_incidents([*VANISHED, *BACK], [incident(restored_s=390)]) == []
+    assert match_incidents([*VANISHED, *BACK[:2]], [incident()]) == []
+
+
+@pytest.mark.parametrize(
+    ("truth", "raised"),
+    [
+        (VANISHED, []),
+        (VANISHED, [incident(), incident()]),
+        (VANISHED, [incident(homes=2)]),
+        (VANISHED, [incident(opened_s=201)]),
+        ([*VANISHED, *BACK], [incident()]),
+        ([], [incident()]),
+        (VANISHED, [incident(), incident("West")]),
+    ],
+    ids=["none", "two", "too-few-homes", "too-late", "never-ends", "nothing-happened", "elsewhere-too"],
+)
+def test_an_incident_that_is_missing_wrong_or_false_is_a_complaint(truth: Any, raised: Any) -> None:
+    assert len(match_incidents(truth, raised)) == 1

@@ -6,7 +6,8 @@ import pytest
 
 from edge_client.hazards import AirHazards, AirSample
 from local.simulator import devices, scenarios
-from local.simulator.scenarios import QUIET, SCENARIOS, Burns, Leaks, Opens, Signal, assign
+from local.simulator.neighbourhood import area_of
+from local.simulator.scenarios import QUIET, SCENARIOS, Burns, GatewayStops, Leaks, Opens, Signal, assign
 from local.simulator.sensors import SECOND_US, SimulatedHome
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import AlarmKind, Code
@@ -46,7 +47,7 @@ def _hazards(home, seconds):
 @pytest.mark.parametrize("scenario", sorted(EXPECTED))
 def test_scenario_sends_its_stimuli_and_carries_its_truth(scenario):
     [script] = assign(scenario, 3, ARMED_AFTER_S).values()
-    assert [expect.kind for expect in script.expects] == [EXPECTED[scenario]]
+    assert script.expects[0].kind == EXPECTED[scenario]
     home = _home(script)
     messages = [m for second in range(int(script.lasts_s) + 1) for m in home.second(second)]
     triggers = [m for m in messages if m.expect is not None]
@@ -54,6 +55,28 @@ def test_scenario_sends_its_stimuli_and_carries_its_truth(scenario):
     told = [type(e).__name__.lower() for e in script.effects if isinstance(e, Signal | Opens | Burns | Leaks)]
     ignited = ["ignites"] * told.count("burns")  # before its smoke alarm: heat may be found first
     assert sorted(m.stimulus for m in messages if m.stimulus) == sorted(told + ignited)
+
+
+def test_power_that_stays_away_must_be_followed_by_a_silence_that_is_found():
+    [script] = assign("power-loss", 3, ARMED_AFTER_S).values()
+    [stop] = [effect for effect in script.effects if isinstance(effect, GatewayStops)]
+    assert (stop.expect.kind, stop.expect.real) == (AlarmKind.PATH, True)
+
+
+@pytest.mark.parametrize("scenario", ["outage", "offline"])
+@pytest.mark.parametrize(("homes", "hit"), [(20, [6, 7, 8, 9, 10]), (7, [1, 2, 3, 4, 5]), (3, [1, 2, 3])])
+def test_an_outage_hits_the_homes_of_one_area(scenario, homes, hit):
+    scripts = assign(scenario, homes, ARMED_AFTER_S)
+    assert list(scripts) == hit
+    areas = {
+        effect.area for script in scripts.values() for effect in script.effects if hasattr(effect, "area")
+    }
+    assert areas == {area_of(hit[0])}
+
+
+def test_two_homes_cannot_have_an_outage_of_their_area():
+    with pytest.raises(ValueError, match="homes is 2, scenario outage wants at least 3"):
+        assign("outage", 2, ARMED_AFTER_S)
 
 
 def test_quiet_homes_have_no_script():

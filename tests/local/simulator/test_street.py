@@ -5,8 +5,10 @@ import threading
 
 import pytest
 
+from edge_client.publisher import PublishFailed
 from local.simulator.confirmed import CountingPublisher
-from local.simulator.scenarios import QUIET, panic, power_loss
+from local.simulator.network import Network
+from local.simulator.scenarios import QUIET, LosesNetwork, Script, panic, power_loss
 from local.simulator.sensors import SECOND_US, SimulatedHome
 from local.simulator.street import Street
 from local.simulator.truth import CLOUD_S, Truth, write_sent
@@ -102,6 +104,39 @@ def test_stop_ends_the_street_at_once(tmp_path):
     thread.join(5)
     truth.close()
     assert not thread.is_alive()
+
+
+def test_a_network_that_fails_and_comes_back_cuts_only_its_home(tmp_path):
+    script = Script("offline", (LosesNetwork(2.0, 3.0, "Ost"),), lasts_s=5.0)
+    clock = SteppingClock(START_US - SECOND_US)
+    truth = Truth(tmp_path / "truth.jsonl", clock.elapsed_us, speed=1.0)
+    network, reached = Network(CountingPublisher(Refusing())), []
+
+    class Sink(Recorder):
+        def publish(self, topic, payload):
+            super().publish(topic, payload)
+            for home in ("home-0001", "home-0002"):
+                header = pb.Header(home_id=home).SerializeToString()
+                try:
+                    network.publish("minutes", pb.Envelope(header=header).SerializeToString(), {}, 1.0)
+                except PublishFailed:
+                    continue
+                except TimeoutError:
+                    pass
+                reached.append((home, round((clock.elapsed_us() - START_US) / SECOND_US)))
+
+    homes = [SimulatedHome(7, 1, START_US, 0, script), SimulatedHome(7, 2, START_US, 0, QUIET)]
+    street = Street(
+        homes, clock, START_US, Sink(clock), truth, lambda _: None, clock.elapsed_us, network=network
+    )
+    street.run(threading.Event(), 8)
+    truth.close()
+    assert {second for home, second in reached if home == "home-0002"} == set(range(9))
+    assert {second for home, second in reached if home == "home-0001"}.isdisjoint({3, 4})
+    lines = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    told = [(line["what"], line["home_id"], line["area"]) for line in lines if "area" in line]
+    assert told == [("vanished", "home-0001", "Ost"), ("back", "home-0001", "Ost")]
+    assert lines[-1]["what"] == "finished"
 
 
 class Refusing:
