@@ -26,6 +26,7 @@ LOSSES: Final = "losses"
 SUPERVISION_DOCUMENT: Final = "supervision"
 MAX_HOMES_A_PART: Final = 500
 MAX_NAMED: Final = 8  # regions or operators that an incident names, the largest first
+UNEXPLAINED: Final = "unexplained"  # a loss that its gateway did not declare
 MAX_LOSSES: Final = 100  # a home's document keeps the newest
 
 

@@ -13,13 +13,12 @@ from typing import Final, NamedTuple
 
 from schemas.alarms import Evidence
 from schemas.events import AlarmKind, Code
-from schemas.incidents import MAX_LOSSES, HomeLosses, Loss
+from schemas.incidents import MAX_LOSSES, UNEXPLAINED, HomeLosses, Loss
 from transforms.advance_home import HoleReport
 from transforms.evidence import NEW, RESTORE, Raised, digest, raised
 from transforms.gateway_ledger import Hole
 
 WAIT_US: Final = 120_000_000
-UNEXPLAINED: Final = "unexplained"
 RULE_VERSION: Final = "losses-1"
 STATE_VERSION: Final = 1
 _MARSHAL: Final = 2

@@ -15,7 +15,7 @@ from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
-from webapp import actions, console, homes, permissions, stream
+from webapp import actions, console, homes, permissions, stream, watched
 from webapp import auth as auth_blueprint
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
@@ -26,6 +26,7 @@ from webapp.repository import AlarmRepository
 from webapp.security import Guard
 from webapp.sessions import FirestoreSessions, Sessions
 from webapp.sweep import Sweeper
+from webapp.watched import FirestoreWatched, WatchedHomes
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024
@@ -40,19 +41,21 @@ def create_app(
     auth: Accounts | None = None,
     sessions: Sessions | None = None,
     live: LiveQueue | None = None,
+    supervised: WatchedHomes | None = None,
 ) -> Flask:
     """Settings and, for tests, stand-ins → the app. The live queue and the sweeper run when this returns.
 
     Args:
         clock: µs since 1970 UTC.
-        alarms, auth, sessions, live: By default Firestore, Firebase Auth, Firestore and a queue that
-            listens to `alarms`. With a `live` that is given nothing is started here.
+        alarms, auth, sessions, supervised, live: By default Firestore, Firebase Auth, Firestore twice
+            and a queue that listens to `alarms`. With a `live` that is given nothing is started here.
     """
     clock = clock or now_us
-    if alarms is None or sessions is None:
+    if alarms is None or sessions is None or supervised is None:
         client = firestore_client(config.project_id)
         alarms = alarms or AlarmRepository(client)
         sessions = sessions or FirestoreSessions(client)
+        supervised = supervised or FirestoreWatched(client)
     if live is None:
         live = LiveQueue(alarms, clock, boot=secrets.token_hex(4))
         live.start()
@@ -60,6 +63,7 @@ def create_app(
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions |= {"web_config": config, "alarms": alarms, "clock": clock, "live": live}
+    app.extensions["watched"] = supervised
     app.extensions["accounts"] = auth or FirebaseAccounts(config.project_id)
     Guard(app, config, sessions, clock)
     standing = Standing(app.extensions["accounts"], clock, config.revocation_grace_s)
@@ -69,7 +73,7 @@ def create_app(
 
 
 def _register(app: Flask, live: LiveQueue) -> None:
-    for module in (auth_blueprint, console, actions, homes, stream):
+    for module in (auth_blueprint, console, actions, homes, stream, watched):
         app.register_blueprint(module.blueprint)
 
     @app.get("/health")

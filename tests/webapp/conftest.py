@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.webapp import emulators
-from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions
+from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions, MemoryWatched
 from webapp.accounts import Account
 from webapp.app import create_app
 from webapp.config import WebConfig
@@ -54,6 +54,7 @@ class Desk:
     sessions: MemorySessions
     clock: Clock
     live: LiveQueue
+    watched: MemoryWatched
 
     def browser(self, id_token: str = "") -> Browser:
         """A new browser, signed in if a token is given."""
@@ -72,9 +73,18 @@ def desk() -> Desk:
     )
     live = LiveQueue(alarms, clock, "boot")
     config = WebConfig(auth_emulator="127.0.0.1:9099")
-    app = create_app(config, alarms=alarms, clock=clock, auth=accounts, sessions=sessions, live=live)
+    watched = MemoryWatched()
+    app = create_app(
+        config,
+        alarms=alarms,
+        clock=clock,
+        auth=accounts,
+        sessions=sessions,
+        live=live,
+        supervised=watched,
+    )
     app.testing = True
-    return Desk(app, alarms, sessions, clock, live)
+    return Desk(app, alarms, sessions, clock, live, watched)
 
 
 @pytest.fixture(scope="session")

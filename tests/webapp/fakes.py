@@ -19,6 +19,7 @@ from schemas.alarms import (
     open_id,
 )
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
+from schemas.incidents import HomePath
 from webapp import audit, handling, on_test
 from webapp.accounts import Account
 from webapp.audit import Record, Trail
@@ -27,6 +28,7 @@ from webapp.lifecycle import Actor, Rule
 from webapp.reading import read_alarm
 from webapp.repository import Change
 from webapp.sessions import Session
+from webapp.watched import Watched
 
 
 class Clock:
@@ -217,6 +219,27 @@ class MemoryAlarms:
         for watch, on_change in self._listeners:
             if watch.active:
                 on_change(change)
+
+    def _reach(self) -> None:
+        if self.down:
+            raise Unreachable("Firestore: told to be down")
+
+
+class MemoryWatched:
+    """What supervision says, as given. `down` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.said = Watched([], [], None)
+        self.paths: dict[str, HomePath] = {}
+        self.down = False
+
+    def watched(self) -> Watched:
+        self._reach()
+        return self.said
+
+    def path(self, home_id: str) -> HomePath | None:
+        self._reach()
+        return self.paths.get(home_id)
 
     def _reach(self) -> None:
         if self.down:

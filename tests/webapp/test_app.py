@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from schemas.alarms import Alarm
 from schemas.events import Code
 from tests.webapp.conftest import Desk
-from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions
+from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions, MemoryWatched
 from tests.webapp.seed import directory, scenes
 from webapp.app import create_app
 from webapp.config import WebConfig
@@ -137,7 +137,13 @@ def test_behind_tls_the_cookie_is_host_bound_and_secure() -> None:
     live = LiveQueue(alarms, clock, "boot")
     config = WebConfig(tls=True, host="0.0.0.0")
     app = create_app(
-        config, alarms=alarms, clock=clock, auth=MemoryAccounts(), sessions=MemorySessions(), live=live
+        config,
+        alarms=alarms,
+        clock=clock,
+        auth=MemoryAccounts(),
+        sessions=MemorySessions(),
+        live=live,
+        supervised=MemoryWatched(),
     )
     response = app.test_client().get("/sign-in")
     cookie = response.headers["Set-Cookie"]

@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import * as card from "./card.js";
+import "./watched.js";
 import { byId, CATEGORY_WORDS, h, setText, sign } from "./dom.js";
 import * as queue from "./queue.js";
 import * as store from "./store.js";

@@ -1,0 +1,72 @@
+// What supervision found: incidents below the queue, one line of operations, the path of the card's home.
+// It is asked for, not streamed: nothing here is as urgent as an alarm, and its age is shown.
+
+import { get } from "./api.js";
+import { byId, h, setText, sign } from "./dom.js";
+import { age, clock, elapsed, fullTime, nowUs } from "./time.js";
+
+const ASK_MS = 5000;
+const OLD_US = 180e6; // supervision reports once a minute
+const ROSTER_OLD_US = 3600e6;
+let answeredUs = 0;
+let said = null;
+
+async function ask() {
+  const home = byId("home-facts").textContent.trim();
+  const reply = await get(`/watched${home ? `?home=${encodeURIComponent(home)}` : ""}`);
+  if (reply.ok) {
+    said = reply.data;
+    answeredUs = nowUs();
+    drawIncidents(said.incidents);
+    drawPath(home, said.path);
+  }
+  drawLine();
+}
+
+function drawIncidents(incidents) {
+  const rows = incidents.sort((a, b) => a.opened_us - b.opened_us).map((incident) =>
+    h("li", { class: "row small trouble incident", title: `Silent since ${fullTime(incident.since_us)}`, "data-incident-id": incident.incident_id },
+      h("span", { class: "icon" }, sign("trouble")),
+      h("span", { class: "what" }, incident.headline),
+      h("span", { class: "time" }, elapsed(nowUs() - incident.since_us))));
+  byId("incidents").replaceChildren(...rows);
+}
+
+function drawPath(home, path) {
+  const fails = path?.path_state === "PATH_FAIL";
+  byId("home-path").className = fails ? "place warn" : "place";
+  const words = !path ? "" : !fails ? `Heard since ${clock(path.path_since_us)}` : path.path_since_us ? `Not heard since ${clock(path.path_since_us)}` : "Never heard";
+  if (home === byId("home-facts").textContent.trim()) setText(byId("home-path"), words);
+}
+
+function drawLine() {
+  const { supervision, losses } = said ?? {};
+  const parts = [];
+  let warn = false;
+  if (!said || nowUs() - answeredUs > 3 * ASK_MS * 1000) {
+    parts.push(said ? `Supervision not known for ${age(nowUs() - answeredUs)}` : "Supervision not known");
+    warn = true;
+  } else if (!supervision) {
+    parts.push("No supervision yet");
+  } else {
+    parts.push(`${supervision.homes} homes watched`, `${supervision.silent} silent`);
+    const oldUs = nowUs() - supervision.as_of_us;
+    const rosterUs = supervision.as_of_us - supervision.roster_us;
+    if (oldUs > OLD_US) parts.push(`judged ${age(oldUs)} ago`);
+    if (rosterUs > ROSTER_OLD_US) parts.push(`roster ${age(rosterUs)} old`);
+    warn = oldUs > OLD_US || rosterUs > ROSTER_OLD_US;
+  }
+  if (losses?.batches) {
+    parts.push(`${losses.batches} batches of ${losses.homes} homes missing without a reason`);
+    warn = true;
+  }
+  byId("operations").classList.toggle("warn", warn);
+  setText(byId("operations"), parts.join(" · "));
+}
+
+new MutationObserver(() => {
+  setText(byId("home-path"), "");
+  ask();
+}).observe(byId("home-facts"), { childList: true, characterData: true, subtree: true });
+setInterval(ask, ASK_MS);
+ask();
