@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,29 +35,18 @@ SEED: Final = 20_261_127
 BACKLOG_PER_S: Final = 500.0
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is room: a week has many syncs, and the disk is not what is tested here."""
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    place = tempfile.mkdtemp(dir="/dev/shm", prefix="hearthwatch-test-")
-    yield Path(place)
-    shutil.rmtree(place)
-
-
 @pytest.mark.parametrize(
     ("boot_us", "step_s"),
     [(START_US, DAY_S), (START_US, -DAY_S), (START_US, -3_600), (0, START_US // SECOND)],
     ids=["a day ahead", "a day back", "an hour back", "unset at boot"],
 )
 def test_clock_that_is_set_loses_nothing(
-    folder: Path, boot_us: int, step_s: int, request: pytest.FixtureRequest
+    memory_folder: Path, boot_us: int, step_s: int, request: pytest.FixtureRequest
 ) -> None:
     heard: dict[bytes, list[bytes]] = {SENT: [], ACKNOWLEDGED: [], ARRIVED: []}
     home = Home(
-        folder,
-        folder / "witness",
+        memory_folder,
+        memory_folder / "witness",
         SEED,
         lambda kind, content: heard[kind].append(content),
         start_us=boot_us,
@@ -90,10 +75,12 @@ def test_clock_that_is_set_loses_nothing(
 @pytest.mark.system
 @pytest.mark.parametrize("days", [1, *([7] if LONG else [])])
 def test_outage_of_days_drains_urgent_first_then_the_live_minute_then_the_backlog(
-    folder: Path, days: int
+    memory_folder: Path, days: int
 ) -> None:
     heard: dict[bytes, list[bytes]] = {SENT: [], ACKNOWLEDGED: [], ARRIVED: []}
-    home = Home(folder, folder / "witness", SEED, lambda kind, content: heard[kind].append(content))
+    home = Home(
+        memory_folder, memory_folder / "witness", SEED, lambda kind, content: heard[kind].append(content)
+    )
     minutes = days * DAY_S // 60
     for minute in range(minutes):
         start_us = START_US + minute * MINUTE
