@@ -57,6 +57,7 @@ class Gateway:
         self._random_bytes = random_bytes
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._no_waiting = threading.Event()  # the network thread is wanted elsewhere
         self._started = False
 
     def start(self) -> None:
@@ -81,7 +82,7 @@ class Gateway:
             new_id=lambda: self._random_bytes(16),
             acknowledge=self._intake.acknowledge,
             committed=self._uplink.wake,
-            redeliver=self._intake.reconnect,
+            redeliver=self._redeliver,
         )
         self._thread = threading.Thread(target=self._run, name=f"{config.gateway_id}-core", daemon=True)
         self._started = True
@@ -101,6 +102,7 @@ class Gateway:
             return
         self._started = False
         self._stopping.set()
+        self._no_waiting.set()
         self._arrivals.put(None)
         self._thread.join(timeout_s)
         self._intake.stop()
@@ -148,9 +150,16 @@ class Gateway:
     def _deliver(self, arrival: Arrival) -> None:
         """On the network thread. It stops reading while the core is far behind, so that TCP slows the
         broker; messages that have come are never dropped."""
-        while self._arrivals.qsize() >= _MOST_QUEUED and not self._stopping.is_set():
+        while self._arrivals.qsize() >= _MOST_QUEUED and not self._no_waiting.is_set():
             time.sleep(0.01)
         self._arrivals.put(arrival)
+
+    def _redeliver(self) -> None:
+        """On the core's thread, for which the network thread may be waiting."""
+        self._no_waiting.set()
+        self._intake.reconnect()
+        if not self._stopping.is_set():
+            self._no_waiting.clear()
 
     def _run(self) -> None:
         wait_s = 0.0
