@@ -86,6 +86,7 @@ class Core:
         self._left_with_broker = False  # messages that memory had no room for
         self._told_damage = b""
         self._purses = Purses(self._sensors)
+        self._dropped: tuple[pb.GapReason, int] | None = None  # declared last
         self._last_said: dict[str, Arrival] = {}  # of a flood: its end may be what is so now
         now = moment(clock)
         self.rules = HomeRules(config, now, new_id)
@@ -168,7 +169,7 @@ class Core:
             else:
                 self._flood(sensor, now)
                 self._last_said[sensor.id] = arrival
-                self._pending.lost[pb.GAP_REASON_FLOOD, now.utc_us // MINUTE_US * MINUTE_US] = None
+                self._drop(pb.GAP_REASON_FLOOD, now.utc_us // MINUTE_US * MINUTE_US)
         except BadInput as error:
             self._garbage(arrival, str(error), sensor, now)
 
@@ -206,6 +207,12 @@ class Core:
         """Told once, until it has stopped for a while."""
         self.counts.flooded += 1
         self._signals(self.rules.garbage(sensor.id, now), now)
+
+    def _drop(self, reason: pb.GapReason, minute_us: int) -> None:
+        """Declare, once a minute, that something of it will be in no batch."""
+        if self._dropped != (reason, minute_us):
+            self._dropped = reason, minute_us
+            self._pending.lost.append((reason, minute_us))
 
     def _end_floods(self, now: Moment) -> None:
         """What a flooding device said last counts as soon as it can pay for it."""
@@ -278,7 +285,7 @@ class Core:
                     frames=pending.frames,
                     drafts=drafts,
                     notes={_NOTE: note} if note != self._noted else {},
-                    lost=list(pending.lost),
+                    lost=pending.lost,
                 )
             )
         self._noted, self._pending, self._commit_at_us = note, Pending(), None

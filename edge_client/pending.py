@@ -19,13 +19,13 @@ class Pending:
         arrivals: Messages to acknowledge after the commit.
         frames: To keep until their minute is sealed.
         events: To send, in this order.
-        lost: Why and of which minute something is dropped, once each.
+        lost: Why and of which minute something is dropped.
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
     frames: list[IntakeRow] = field(default_factory=list)
     events: list[pb.Event] = field(default_factory=list)
-    lost: dict[tuple[pb.GapReason, int], None] = field(default_factory=dict)
+    lost: list[tuple[pb.GapReason, int]] = field(default_factory=list)
     _unkept: set[bytes] = field(default_factory=set)  # ids of events that were queued in memory
     _published: set[bytes] = field(default_factory=set)
 
