@@ -30,7 +30,7 @@ class EraseConfig(BatchConfig):
     home: str = Field(min_length=1, max_length=64, description="home to erase")
     folders: tuple[str, ...] = Field(
         default=(),
-        description="folders of files: landing archive, dead letters, bulk objects, replays, staged rows",
+        description="folders or files: landing archive, dead letters, bulk objects, replays, staging, roster",
     )
     compacted: str = Field(min_length=1, description="folder of the compacted archive; keeps the tombstone")
     alarms: str = Field(default="", description="firestore://PROJECT")

@@ -85,8 +85,8 @@ class Erasure:
             yield Found(name, sum(one["rows"] for one in own), faults=faults)
 
     def _files(self, folder: str) -> list[str]:
-        """All files of a folder but those that a manifest of the compacted archive names."""
-        (match,) = FileSystems.match([f"{folder.rstrip('/')}/**"])
+        """All files of a folder, or the file itself, but those that a manifest of the archive names."""
+        below, itself = FileSystems.match([f"{folder.rstrip('/')}/**", folder])
         compacted = self.compacted.rstrip("/")
         named = {
             f"{compacted}/{day_folder(day)}/{name}"
@@ -97,7 +97,7 @@ class Erasure:
         nested = f"{compacted}/" if folder != self.compacted else "\x00"
         return sorted(
             entry.path
-            for entry in match.metadata_list
+            for entry in (*below.metadata_list, *itself.metadata_list)
             if entry.path not in named and not entry.path.startswith(nested) and not entry.path.endswith("/")
         )
 

@@ -13,9 +13,11 @@ import re
 from typing import Any, Final, NamedTuple
 
 import fastavro
+from pydantic import ValidationError
 
 from schemas.envelope import open_body, parse_envelope
 from schemas.errors import BadInput
+from schemas.roster import RosterHeader
 from transforms.compact_archive import UNREADABLE
 from transforms.write_objects import avro_bytes
 
@@ -83,15 +85,29 @@ def without_home(path: str, data: bytes, search: HomeSearch) -> Remaining:
     if path.endswith(".avro"):
         return _without_rows(path, data, search)
     if path.endswith((".jsonl", ".json")):
-        lines = data.splitlines(keepends=True)
-        kept = [line for line in lines if not search.in_bytes(line)]
-        return (
-            Remaining(b"".join(kept) or None, len(lines) - len(kept))
-            if len(kept) < len(lines)
-            else Remaining(data, 0)
-        )
+        return _without_lines(data, search)
     mentioned = search.in_bytes(path.encode()) or search.in_envelope(data)
     return Remaining(None, 1) if mentioned else Remaining(data, 0)
+
+
+def _without_lines(data: bytes, search: HomeSearch) -> Remaining:
+    lines = data.splitlines(keepends=True)
+    kept = [line for line in lines if not search.in_bytes(line)]
+    removed = len(lines) - len(kept)
+    if not removed:
+        return Remaining(data, 0)
+    header = _roster_header(lines[0])
+    if header is not None:  # a roster says how many homes it lists: its readers refuse half a file
+        fewer = header.model_copy(update={"homes": header.homes - removed})
+        kept[0] = fewer.model_dump_json().encode() + b"\n"
+    return Remaining(b"".join(kept) or None, removed)
+
+
+def _roster_header(line: bytes) -> RosterHeader | None:
+    try:
+        return RosterHeader.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 def _without_rows(path: str, data: bytes, search: HomeSearch) -> Remaining:

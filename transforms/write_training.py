@@ -16,6 +16,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
+from schemas.compacted import tombstone
 from schemas.warehouse import TRAINING_READINGS
 from transforms.compact_archive import messages_of
 from transforms.compacted import hour_of, read_object
@@ -42,6 +43,7 @@ class WriteTraining(beam.PTransform):
         fraction: Of readings whose payload is kept without a label.
         shards: A day is so many files; must not change for a folder.
         target: Where changed shards are merged; None: nowhere.
+        tombstones: Digests of homes that were erased.
     """
 
     folder: str
@@ -53,6 +55,7 @@ class WriteTraining(beam.PTransform):
     fraction: float = SAMPLE
     shards: int = 1
     target: LoadTarget | None = None
+    tombstones: frozenset[str] = frozenset()
 
     def expand(self, names):  # type: ignore[no-untyped-def]
         return (
@@ -60,7 +63,7 @@ class WriteTraining(beam.PTransform):
             | "ReadMessages" >> beam.FlatMap(_messages, self.first, self.end).with_output_types(RawMessage)
             | "MakeRows"
             >> beam.ParDo(
-                _MakeRows(self.ca, self.revoked, self.labels, self.fraction, self.shards)
+                _MakeRows(self.ca, self.revoked, self.labels, self.fraction, self.shards, self.tombstones)
             ).with_output_types(tuple[Shard, str])
             | "GroupByShard" >> beam.GroupByKey()
             | "WriteShards" >> beam.ParDo(_WriteShard(self.folder, self.shards, self.target))
@@ -78,13 +81,20 @@ class _MakeRows(beam.DoFn):
     """RawMessage → ((day, shard), row as JSON)."""
 
     def __init__(
-        self, ca: str | bytes, revoked: str, labels: Sequence[Span], fraction: float, shards: int
+        self,
+        ca: str | bytes,
+        revoked: str,
+        labels: Sequence[Span],
+        fraction: float,
+        shards: int,
+        tombstones: frozenset[str],
     ) -> None:
         self._ca = ca
         self._revoked = revoked
         self._known = list(labels)
         self._fraction = fraction
         self._shards = shards
+        self._tombstones = tombstones
         self._rows = Metrics.counter("write_training", "rows_out")
 
     def setup(self) -> None:
@@ -93,6 +103,8 @@ class _MakeRows(beam.DoFn):
 
     def process(self, message: RawMessage) -> Iterator[tuple[Shard, str]]:
         for accepted in decode(message, self._trust).readings:
+            if tombstone(accepted.home_id) in self._tombstones:
+                continue
             row = training_row(accepted, self._labels, self._fraction)
             self._rows.inc()
             shard = home_bucket(accepted.home_id, self._shards)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.archive import ARCHIVE_SCHEMA
 from schemas.errors import BadInput
+from schemas.roster import RosterEntry, roster_text
 from tests.archives import garbage, minute_message
 from tests.fakes import Fleet
 from transforms.archive_raw import archive_row
 from transforms.erase_documents import take_out
 from transforms.home_search import HomeSearch, Remaining, without_home
+from transforms.roster import parse_roster
 from transforms.write_objects import avro_bytes
 
 FLEET = Fleet(6)
@@ -74,6 +76,17 @@ def test_lines_and_whole_objects_go() -> None:
     )
     assert without_home("bulk/home-1/gw/a.hwb", b"anything", SEARCH) == Remaining(None, 1)
     assert without_home("bulk/home-10/gw/a.hwb", b"anything", SEARCH) == Remaining(b"anything", 0)
+
+
+def test_a_roster_without_a_home_is_a_whole_roster() -> None:
+    entries = [
+        RosterEntry(home_id=home, gateway_id=f"gw-{home}", region="Ost", operator="Net", enrolled_us=1)
+        for home in ("home-1", "home-10", "home-2")
+    ]
+    left = without_home("roster.jsonl", roster_text(entries, 5).encode(), SEARCH)
+    assert left.removed == 1
+    members = parse_roster(left.data.decode(), 1).members(0)
+    assert {member.home_id for member in members} == {"home-10", "home-2"}
 
 
 def test_what_cannot_be_taken_apart_is_said_and_not_destroyed() -> None:
