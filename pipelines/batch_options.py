@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipelines.options import BadOptions, complaint
+from transforms.trust import load_ca
 
 
 class BatchConfig(BaseModel):
@@ -82,6 +84,17 @@ def parse(config: type[C], arguments: Sequence[str], prog: str, description: str
     add_flags(parser, config)
     known, rest = parser.parse_known_args(arguments)
     return read(config, known), rest
+
+
+def check_ca(path: str) -> None:
+    """
+    Raises:
+        BadOptions: There is no certificate in PEM.
+    """
+    try:
+        load_ca(path)
+    except (OSError, BeamIOError, ValueError) as error:
+        raise BadOptions(f"--fleet-ca: {error} (given: {path})") from error
 
 
 def batch_pipeline(rest: list[str]) -> beam.Pipeline:

@@ -14,7 +14,7 @@ from typing import Final
 import apache_beam as beam
 from pydantic import Field, model_validator
 
-from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, parse
+from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, check_ca, parse
 from pipelines.compaction import Compaction, NotVerified
 from pipelines.options import BadOptions
 from schemas.compacted import day_folder
@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             "compact",
             "Compact the archive and write the exact ledger.",
         )
+        check_ca(config.fleet_ca)
         landing = in_hours(list_landing(config.archive), config.first, config.to)
         if not landing and not manifests(config.output):
             raise BadOptions(

@@ -12,6 +12,7 @@ import logging
 import sys
 from typing import Final
 
+from google.api_core.exceptions import NotFound
 from pydantic import Field, model_validator
 
 from pipelines.batch_options import BatchConfig, parse
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         gone_before = tombstone(config.home) in read_tombstones(config.compacted)
         if not any(found.rows for found in before) and not gone_before:
             raise BadOptions(f"--home: nothing is known of it anywhere (given: {config.home})")
-    except BadOptions as error:
+    except (BadOptions, NotFound) as error:  # not found: no such dataset
         print(f"erase: {error}", file=sys.stderr)
         return 2
     if config.dry_run:
@@ -97,7 +98,13 @@ def report_of(config: EraseConfig, before: list[Found], after: list[Found], at: 
         "signed_off_by": config.signed_off_by,
         "proven": not any(found.rows for found in after),
         "places": [
-            {"place": found.place, "before": found.rows, "after": left[found.place].rows} for found in before
+            {
+                "place": found.place,
+                "scanned": left[found.place].scanned,
+                "before": found.rows,
+                "after": left[found.place].rows,
+            }
+            for found in before
         ],
         "kept": {found.place: found.kept for found in after if found.kept},
         "faults": [fault for found in after for fault in found.faults],
@@ -113,7 +120,7 @@ def _print(before: list[Found], after: list[Found] | None) -> None:
     for found in before:
         now = f" → {left[found.place]}" if after is not None else ""
         kept = f" ({found.kept} kept)" if found.kept else ""
-        print(f"{found.place}: {found.rows}{now}{kept}")
+        print(f"{found.place}: {found.rows}{now}{kept} of {found.scanned} looked at")
         for fault in found.faults:
             print(f"  {fault}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -28,12 +29,14 @@ class Found(NamedTuple):
     """What a place holds of the home.
 
     Attributes:
-        rows: Or documents, or whole objects. kept: What stays there by rule.
+        rows: Or documents, or whole objects. scanned: Files, tables or documents that were looked at.
+        kept: What stays there by rule.
         faults: What could not be taken apart.
     """
 
     place: str
     rows: int
+    scanned: int
     kept: int = 0
     faults: tuple[str, ...] = ()
 
@@ -82,7 +85,8 @@ class Erasure:
             own = [one for one in told if one["place"] == place]
             name = "compacted: ledger, training, other files" if place == self.compacted else place
             faults = tuple(one["fault"] for one in own if one["fault"])
-            yield Found(name, sum(one["rows"] for one in own), faults=faults)
+            scanned = sum(origin == place for origin, _ in objects)
+            yield Found(name, sum(one["rows"] for one in own), scanned, faults=faults)
 
     def _files(self, folder: str) -> list[str]:
         """All files of a folder, or the file itself, but those that a manifest of the archive names."""
@@ -98,7 +102,10 @@ class Erasure:
         return sorted(
             entry.path
             for entry in (*below.metadata_list, *itself.metadata_list)
-            if entry.path not in named and not entry.path.startswith(nested) and not entry.path.endswith("/")
+            if not os.path.isdir(entry.path)
+            and entry.path not in named
+            and not entry.path.startswith(nested)
+            and not entry.path.endswith("/")
         )
 
     def _parts(self, dry_run: bool) -> Found:
@@ -124,7 +131,7 @@ class Erasure:
                 own = [one for one in told if one["folder"].endswith(f"/{day_folder(day)}")]
                 self._replace(manifest, {one["old"]: one for one in own})
         # A part whose accounts alone named the home counts as one.
-        return Found("compacted: parts", sum(max(one["rows"], 1) for one in told))
+        return Found("compacted: parts", sum(max(one["rows"], 1) for one in told), len(parts))
 
     def _replace(self, manifest: Manifest, changed: dict[str, dict[str, object]]) -> None:
         """Commit a manifest with the new parts, then delete the old ones and what named them."""
@@ -163,16 +170,16 @@ class Erasure:
             for table, count in count_rows(client, dataset, self.home_id).items():
                 if count and not dry_run:
                     delete_rows(client, dataset, table, self.home_id)
-                yield Found(f"{self.warehouse}.{table}", count)
+                yield Found(f"{self.warehouse}.{table}", count, 1)
         finally:
             client.close()
 
     def _documents(self, dry_run: bool) -> Found:
         client = firestore_client(self.alarms.removeprefix("firestore://"))
         try:
-            found, kept = find_documents(client, HomeSearch(self.home_id))
+            found, scanned, kept = find_documents(client, HomeSearch(self.home_id))
             if not dry_run:
                 erase_documents(client, found)
-            return Found(self.alarms, len(found), kept)
+            return Found(self.alarms, len(found), scanned, kept)
         finally:
             client.close()

@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import Field, model_validator
 
-from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, parse
+from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, check_ca, parse
 from pipelines.io import choose_io
 from pipelines.monitor import build, model_handlers
 from pipelines.options import BadOptions, MonitorConfig
@@ -115,6 +115,7 @@ def resend(config: DeadLettersConfig, rest: list[str]) -> int:
 
 
 def _try(config: DeadLettersConfig, paths: list[str], done: frozenset[str], rest: list[str]) -> int:
+    check_ca(config.fleet_ca)
     folder = config.through_build.rstrip("/")
     with batch_pipeline(rest) as pipeline:
         objects = pipeline | "DeadLetterObjects" >> beam.Create(paths)
@@ -141,6 +142,7 @@ def _print_letters(letters: list[dict[str, str]], verb: str, skipped: int) -> No
 
 def replay_home(config: HomeConfig, rest: list[str]) -> int:
     """Replay one home and hour twice → 0; prints what differs and writes it as JSON."""
+    check_ca(config.fleet_ca)
     first_us = hour_us(config.hour)
     end_us = first_us + 3_600_000_000
     output = config.output.rstrip("/")

@@ -54,13 +54,14 @@ def _entry_of(one: Any, search: HomeSearch) -> bool:
     return isinstance(one, str) and search.in_value(one)
 
 
-def find_documents(client: firestore.Client, search: HomeSearch) -> tuple[list[Named], int]:
-    """Every document that names the home, and how many of the audit trail do."""
+def find_documents(client: firestore.Client, search: HomeSearch) -> tuple[list[Named], int, int]:
+    """Every document that names the home, how many there are, and how many of the audit trail name it."""
     found: list[Named] = []
-    kept = 0
+    kept = scanned = 0
     alarms: set[str] = set()
     for collection in client.collections(retry=RETRY, timeout=TIMEOUT_S):
         for path, document in _walk(collection):
+            scanned += 1
             own = document.get("home_id") == search.home_id or _is_id(path, search)
             if collection.id in KEPT:
                 kept += own or search.in_value(path) or search.in_value(document)
@@ -78,7 +79,7 @@ def find_documents(client: firestore.Client, search: HomeSearch) -> tuple[list[N
         path = mark.reference.path
         if (mark.to_dict() or {}).get("alarm_id") in alarms and path not in known:
             found.append(Named(path, True, {}))
-    return found, kept
+    return found, scanned, kept
 
 
 def erase_documents(client: firestore.Client, found: list[Named]) -> None:

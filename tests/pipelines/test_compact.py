@@ -290,6 +290,7 @@ def test_hours_that_were_not_asked_for_stay_as_they_are_and_are_no_hole(place: P
     [
         (["--from", "yesterday"], "--from: Value error, not an hour of arrival like 2026-03-01T12"),
         (["--from", "2026-03-02T00", "--to", "2026-03-01T00"], "limit: before to, 2026-03-01T00"),
+        (["--fleet-ca", "/nowhere/ca.pem"], "(given: /nowhere/ca.pem)"),
         (["--part-mb", "0"], "--part-mb: Input should be greater than or equal to 1 (given: 0)"),
         (["--warehouse", "bigquery://p.d"], "load jobs want a gs:// folder"),
         ([], "no day=…/hour=…/*.avro in the hours asked for"),
