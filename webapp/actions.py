@@ -36,14 +36,13 @@ class _Dispatch(_Held):
     service: str
 
 
-class _Cancel(_Held):
-    code: str
-    word: Annotated[str, Field(max_length=MAX_WORD_CHARS, repr=False)]
-
-
 class _CloseOut(_Held):
     code: str
     note: str = ""
+
+
+class _Cancel(_CloseOut):
+    word: Annotated[str, Field(max_length=MAX_WORD_CHARS, repr=False)]
 
 
 class _Text(Body):
@@ -127,8 +126,12 @@ def note(alarm_id: str) -> Any:
 def cancel(alarm_id: str) -> Any:
     """Somebody at home gave the safe word. A wrong one is counted and refused."""
     who, at_us, body = actor(), now_us(), body_of(_Cancel)
-    right = safe_word.matches(alarms().safe_word(alarms().alarm(alarm_id).home_id), body.word)
-    answer = _do(alarm_id, who, lambda a: handling.cancel(a, who, body.fence, body.code, right, at_us))
+    stored = alarms().safe_word(alarms().alarm(alarm_id).home_id)
+    if stored is None:
+        raise _refused(Refused("No safe word is on file for this home.", "no safe word"))
+    right = safe_word.matches(stored, body.word)
+    text = body.note.strip()
+    answer = _do(alarm_id, who, lambda a: handling.cancel(a, who, body.fence, body.code, text, right, at_us))
     if not right:
         raise _refused(Refused("This is not the home's safe word.", "safe word"))
     return answer

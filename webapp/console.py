@@ -10,7 +10,7 @@ from pydantic import Field
 from schemas.alarms import CloseOutCode, case_number
 from schemas.events import HANDLING_LIMIT_S
 from webapp.asked import Body, alarms, body_of, now_us
-from webapp.permissions import Power, needs
+from webapp.permissions import HOLDERS, Power, needs
 from webapp.procedures import procedure
 from webapp.series import merge_series
 
@@ -44,10 +44,19 @@ def page() -> Any:
         "path_limit_s": web.path_limit_s,
         "lease_s": web.lease_s,
     }
-    theme = "light" if request.cookies.get("theme") == "light" else "dark"
     return render_template(
-        "console.html", settings=settings, codes=CLOSE_OUT_WORDS, name=g.session.name, theme=theme
+        "console.html",
+        settings=settings,
+        codes=CLOSE_OUT_WORDS,
+        name=g.session.name,
+        theme=theme(),
+        reports=g.session.role in HOLDERS[Power.REPORT],
     )
+
+
+def theme() -> str:
+    """As the browser last chose it."""
+    return "light" if request.cookies.get("theme") == "light" else "dark"
 
 
 @blueprint.get("/alarms/<alarm_id>")

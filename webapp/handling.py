@@ -109,24 +109,27 @@ def note(alarm: Alarm, actor: Actor, text: str, now_us: int) -> Step:
     return step(alarm, actor, "noted", now_us, {"note": checked_text("note", text)})
 
 
-def cancel(alarm: Alarm, actor: Actor, fence: int, code: str, word_is_right: bool, now_us: int) -> Step:
+def cancel(
+    alarm: Alarm, actor: Actor, fence: int, code: str, text: str, word_is_right: bool, now_us: int
+) -> Step:
     """Somebody at home gave the safe word: the alarm ends. A wrong word is counted.
 
     Raises:
-        BadInput: Not a code that a voice on the phone can vouch for.
+        BadInput: Not a code that a voice on the phone can vouch for, or a note that is too long.
         Refused: Not the holder, a hold-up, or too many wrong words.
     """
     held_by(alarm, actor, fence)
     if alarm.kind in NEVER_CANCELLED:
         raise Refused("A hold-up or duress alarm is never cancelled by phone.", "duress")
     if code not in CANCEL_CODES:
-        raise BadInput(f"code is {code[:40]!r}, by phone only {sorted(CANCEL_CODES)}")
+        raise BadInput(f"code is {code[:40]!r}, by phone only {sorted(c.value for c in CANCEL_CODES)}")
+    _check_note(text)
     if alarm.safe_word_failures >= MAX_WORD_FAILURES:
         raise Refused(f"{MAX_WORD_FAILURES} wrong safe words. Handle it as a real alarm.", "safe word")
     if not word_is_right:
         failures = alarm.safe_word_failures + 1
         return step(alarm, actor, "wrong safe word", now_us, safe_word_failures=failures)
-    return _ended(alarm, actor, "cancelled", code, "", now_us, safe_word_us=now_us)
+    return _ended(alarm, actor, "cancelled", code, text, now_us, safe_word_us=now_us)
 
 
 def close(alarm: Alarm, actor: Actor, fence: int, code: str, text: str, now_us: int) -> Step:
@@ -137,8 +140,7 @@ def close(alarm: Alarm, actor: Actor, fence: int, code: str, text: str, now_us: 
         Refused: Not the holder, or the state does not allow it.
     """
     _member("close-out code", code, CloseOutCode)
-    if len(text) > MAX_NOTE_CHARS:
-        raise BadInput(f"note has {len(text)} characters, limit {MAX_NOTE_CHARS}")
+    _check_note(text)
     held_by(alarm, actor, fence)
     return _ended(alarm, actor, "closed", code, text, now_us)
 
@@ -221,6 +223,11 @@ def _acted(alarm: Alarm, now_us: int) -> dict[str, Any]:
     """The first thing done counts for the standard's time; whoever was called for help may rest."""
     first = now_us if alarm.actioned_us is None else alarm.actioned_us
     return {"actioned_us": first, "acted_us": now_us, "escalation": 0}
+
+
+def _check_note(text: str) -> None:
+    if len(text) > MAX_NOTE_CHARS:
+        raise BadInput(f"note has {len(text)} characters, limit {MAX_NOTE_CHARS}")
 
 
 def _member(what: str, given: str, known: Any) -> Any:

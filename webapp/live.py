@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from schemas.alarms import Alarm, DirectoryEntry, LaneProof, OnTest
+from schemas.alarms import Alarm, DirectoryEntry, LaneProof, OnTest, case_number
 from webapp.errors import Unreachable
-from webapp.repository import Change, Watch
+from webapp.watching import Change, Watch
 
 log = logging.getLogger(__name__)
 RING: Final = 2000
@@ -148,6 +148,7 @@ class LiveQueue:
         home, test = self._homes.get(alarm.home_id), self._tests.get(alarm.home_id)
         return {
             **alarm.document(),
+            "case": case_number(alarm.alarm_id, alarm.opened_us),
             "on_test_until_us": test.until_us if test else None,
             "address": home.address if home else None,
             "place": home.place if home else None,

@@ -31,6 +31,7 @@ class Power(StrEnum):
     HANDLE = "handle"
     TAKE_OVER = "take over"
     TEST = "test"  # put a home on test
+    REPORT = "report"
 
 
 HOLDERS: Final[dict[Power, frozenset[str]]] = {
@@ -39,6 +40,7 @@ HOLDERS: Final[dict[Power, frozenset[str]]] = {
     Power.HANDLE: frozenset({"dispatcher", "supervisor"}),
     Power.TAKE_OVER: frozenset({"supervisor"}),
     Power.TEST: frozenset({"dispatcher", "supervisor"}),
+    Power.REPORT: frozenset({"supervisor"}),
 }
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -8,46 +8,40 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from google.api_core.exceptions import FailedPrecondition
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from schemas import alarms as docs
-from schemas.alarms import Alarm, AlarmState, DirectoryEntry, Evidence, LaneProof, OnTest, SafeWord
+from schemas.alarms import (
+    Alarm,
+    AlarmState,
+    DirectoryEntry,
+    Evidence,
+    HomeStatus,
+    LaneProof,
+    OnTest,
+    SafeWord,
+)
 from schemas.audit import AuditAnchor
+from schemas.errors import BadInput
 from webapp import audit, handling, on_test
 from webapp.audit_store import AuditStore
 from webapp.errors import NotFound
 from webapp.lifecycle import Actor, Rule, Step
 from webapp.reaching import READ_TIMEOUT_S, reaching
 from webapp.reading import read_alarm, readable
+from webapp.report import Source, source_of
+from webapp.watching import Change, FirestoreWatch, Watch
 
 MAX_EVIDENCE: Final = 60  # newest first; a longer episode says so by its count
 MAX_HISTORY: Final = 100
+MAX_HOMES: Final = 50
 STAMP_ATTEMPTS: Final = 3
-
-
-class Change(NamedTuple):
-    """What a listener saw: alarms new or changed, ids that left the queue.
-
-    Attributes:
-        whole: The first of a listener: `upserts` is all there is.
-    """
-
-    upserts: list[Alarm]
-    removed: list[str]
-    whole: bool
-
-
-class Watch(Protocol):
-    """A running listener."""
-
-    @property
-    def active(self) -> bool: ...
-
-    def close(self) -> None: ...
+MAX_REPORTED: Final = 5000
+REPORT_TIMEOUT_S: Final = 20.0
 
 
 class AlarmRepository:
@@ -68,7 +62,7 @@ class AlarmRepository:
 
     def watch(self, on_change: Callable[[Change], None]) -> Watch:
         """Call `on_change` with all open alarms, then with each change, on a thread of the client."""
-        return _FirestoreWatch(self._open_query(), on_change)
+        return FirestoreWatch(self._open_query(), on_change)
 
     def alarm(self, alarm_id: str) -> Alarm:
         """
@@ -111,6 +105,42 @@ class AlarmRepository:
         entries = {s.id: readable(DirectoryEntry, s.to_dict()) for s in found if s.exists}
         return {home: entry for home, entry in entries.items() if entry}
 
+    def find_homes(self, text: str) -> list[DirectoryEntry]:
+        """Homes whose id or address begins so, at most `MAX_HOMES` of each."""
+        directory, end = self._client.collection(docs.DIRECTORY), text + "\uf8ff"
+        found: dict[str, Any] = {}
+        with reaching():
+            for field in ("home_id", "address"):
+                query = (
+                    directory.order_by(field).start_at({field: text}).end_at({field: end}).limit(MAX_HOMES)
+                )
+                found |= {s.id: s.to_dict() for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)}
+        return [entry for d in found.values() if (entry := readable(DirectoryEntry, d))]
+
+    def home(self, home_id: str) -> HomeStatus:
+        """
+        Raises:
+            NotFound: No such home, or one that this version cannot read.
+        """
+        reference = document_of(self._client.collection(docs.HOMES), home_id)
+        with reaching():
+            snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
+        status = readable(HomeStatus, snapshot.to_dict()) if snapshot.exists else None
+        if status is None:
+            raise NotFound(f"no home {home_id[:80]!r}")
+        return status
+
+    def alarms_of(self, home_id: str) -> list[Alarm]:
+        """A home's alarms, newest first, at most `MAX_HISTORY`."""
+        query = (
+            self._alarms.where(filter=FieldFilter("home_id", "==", home_id))
+            .order_by("opened_us", direction=firestore.Query.DESCENDING)
+            .limit(MAX_HISTORY)
+        )
+        with reaching():
+            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=None))
+        return [read_alarm(s.id, s.to_dict() or {}) for s in found]
+
     def path_proofs(self) -> dict[str, LaneProof]:
         """Lane → when it was last proven end to end; empty if never."""
         reference = self._client.collection(docs.OPERATIONS).document(docs.PATH_DOCUMENT)
@@ -120,6 +150,33 @@ class AlarmRepository:
             k: readable(LaneProof, v) for k, v in (snapshot.to_dict() or {}).items() if isinstance(v, dict)
         }
         return {lane: proof for lane, proof in lanes.items() if proof}
+
+    def opened_between(self, from_us: int, to_us: int) -> list[Alarm]:
+        """Alarms opened then, open or closed.
+
+        Raises:
+            BadInput: More than a report can hold.
+        """
+        query = (
+            self._alarms.where(filter=FieldFilter("opened_us", ">=", from_us))
+            .where(filter=FieldFilter("opened_us", "<", to_us))
+            .limit(MAX_REPORTED + 1)
+        )
+        with reaching():
+            found = list(query.stream(timeout=REPORT_TIMEOUT_S, retry=None))
+        if len(found) > MAX_REPORTED:
+            raise BadInput(f"more than {MAX_REPORTED} alarms: choose a shorter period")
+        return [read_alarm(s.id, s.to_dict() or {}) for s in found]
+
+    def source(self, alarm_id: str) -> Source:
+        """The sensors and models whose evidence an alarm has."""
+        query = self._reference(alarm_id).collection(docs.EVIDENCE).select(["sensor_id", "scores"])
+        with reaching():
+            pieces = [
+                s.to_dict() or {}
+                for s in query.limit(MAX_EVIDENCE).stream(timeout=READ_TIMEOUT_S, retry=None)
+            ]
+        return source_of(pieces)
 
     def safe_word(self, home_id: str) -> SafeWord | None:
         """The hash of the home's safe word; None if it has none."""
@@ -226,10 +283,7 @@ class AlarmRepository:
         self, home_id: str, actor: Actor, action: str, now_us: int, rule: Callable[[OnTest | None], OnTest]
     ) -> OnTest:
         reference = document_of(self._client.collection(docs.ON_TEST), home_id)
-        with reaching():
-            home = document_of(self._client.collection(docs.HOMES), home_id)
-            if not home.get(timeout=READ_TIMEOUT_S, retry=None).exists:
-                raise NotFound(f"no home {home_id[:80]!r}")
+        self.home(home_id)
 
         @firestore.transactional
         def run(transaction: firestore.Transaction) -> OnTest:
@@ -288,25 +342,3 @@ def document_of(collection: firestore.CollectionReference, name: str) -> firesto
     if not name or len(name) > 128 or "/" in name or name.startswith("."):
         raise NotFound(f"no {collection.id} {name[:80]!r}")
     return collection.document(name)
-
-
-class _FirestoreWatch:
-    """`on_snapshot` of the client, as changes."""
-
-    def __init__(self, query: firestore.Query, on_change: Callable[[Change], None]) -> None:
-        self._on_change = on_change
-        self._whole = True
-        self._watch = query.on_snapshot(self._on_snapshot)
-
-    @property
-    def active(self) -> bool:
-        return bool(self._watch.is_active)
-
-    def close(self) -> None:
-        self._watch.close()
-
-    def _on_snapshot(self, _documents: Any, changes: Any, _read_time: Any) -> None:
-        gone = [c.document.id for c in changes if c.type.name == "REMOVED"]
-        kept = [read_alarm(c.document.id, c.document.to_dict()) for c in changes if c.type.name != "REMOVED"]
-        whole, self._whole = self._whole, False
-        self._on_change(Change(kept, gone, whole))

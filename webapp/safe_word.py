@@ -22,12 +22,9 @@ def make(home_id: str, word: str, salt: bytes | None = None) -> SafeWord:
     return SafeWord(home_id=home_id, salt=salt.hex(), digest=_digest(word, salt).hex())
 
 
-def matches(stored: SafeWord | None, word: str) -> bool:
-    """Whether this is the word; False if the home has none. Case and spaces do not count."""
-    # A home without a word takes as long: nobody learns from the time which homes have one.
-    known = stored or SafeWord(home_id="", salt="00" * 16, digest="00" * 64)
-    same = hmac.compare_digest(_digest(word, bytes.fromhex(known.salt)), bytes.fromhex(known.digest))
-    return same and stored is not None
+def matches(stored: SafeWord, word: str) -> bool:
+    """Whether this is the word. Case and spaces do not count."""
+    return hmac.compare_digest(_digest(word, bytes.fromhex(stored.salt)), bytes.fromhex(stored.digest))
 
 
 def _digest(word: str, salt: bytes) -> bytes:

@@ -26,9 +26,10 @@ from webapp.audit import Record, Trail
 from webapp.errors import NotFound, SignInRefused, Unreachable
 from webapp.lifecycle import Actor, Rule
 from webapp.reading import read_alarm
-from webapp.repository import Change
+from webapp.report import Source, source_of
 from webapp.sessions import Session
 from webapp.watched import Watched
+from webapp.watching import Change
 
 
 class Clock:
@@ -128,6 +129,21 @@ class MemoryAlarms:
         self._reach()
         return {home: self.homes[home] for home in set(home_ids) if home in self.homes}
 
+    def find_homes(self, text: str) -> list[DirectoryEntry]:
+        self._reach()
+        return [e for e in self.homes.values() if e.home_id.startswith(text) or e.address.startswith(text)]
+
+    def home(self, home_id: str) -> HomeStatus:
+        self._reach()
+        if home_id not in self.statuses:
+            raise NotFound(f"no home {home_id!r}")
+        return self.statuses[home_id]
+
+    def alarms_of(self, home_id: str) -> list[Alarm]:
+        self._reach()
+        found = [read_alarm(k, d) for k, d in self.alarms.items() if d["home_id"] == home_id]
+        return sorted(found, key=lambda a: -a.opened_us)
+
     def path_proofs(self) -> dict[str, LaneProof]:
         self._reach()
         return dict(self.path)
@@ -138,6 +154,15 @@ class MemoryAlarms:
             if self.alarms[alarm_id].get("presented_us") is None:
                 self.alarms[alarm_id]["presented_us"] = now_us
                 self._tell(alarm_id)
+
+    def opened_between(self, from_us: int, to_us: int) -> list[Alarm]:
+        self._reach()
+        alarms = [read_alarm(k, d) for k, d in self.alarms.items()]
+        return [a for a in alarms if from_us <= a.opened_us < to_us]
+
+    def source(self, alarm_id: str) -> Source:
+        self._reach()
+        return source_of([e.document() for e in self.pieces.get(alarm_id, [])])
 
     def safe_word(self, home_id: str) -> SafeWord | None:
         self._reach()
@@ -169,12 +194,12 @@ class MemoryAlarms:
         return {home: test for home, test in self.tests.items() if test.until_us > now_us}
 
     def begin_test(self, home_id: str, actor: Actor, minutes: int, reason: str, now_us: int) -> OnTest:
-        self._home(home_id)
+        self.home(home_id)
         after = on_test.begin(home_id, actor, minutes, reason, now_us)
         return self._change_test(actor, "test begun", after, now_us)
 
     def end_test(self, home_id: str, actor: Actor, now_us: int) -> OnTest:
-        self._home(home_id)
+        self.home(home_id)
         if home_id not in self.homes_on_test(now_us):
             raise NotFound(f"{home_id!r} is not on test")
         return self._change_test(actor, "test ended", on_test.end(self.tests[home_id], now_us), now_us)
@@ -183,11 +208,6 @@ class MemoryAlarms:
         self._record(on_test.record(actor, action, self.tests.get(after.home_id), after, now_us))
         self.tests[after.home_id] = after
         return after
-
-    def _home(self, home_id: str) -> None:
-        self._reach()
-        if home_id not in self.statuses:
-            raise NotFound(f"no home {home_id!r}")
 
     def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:
         self._reach()

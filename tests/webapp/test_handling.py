@@ -104,23 +104,23 @@ def test_steps_are_ticked_unticked_and_never_twice(annas: Alarm) -> None:
 
 
 def test_right_safe_word_ends_the_alarm_and_wrong_ones_are_counted_until_it_is_real(annas: Alarm) -> None:
-    ended = after(annas, lambda a: handling.cancel(a, ANNA, 1, "false_user", True, NOW + 1))
+    ended = after(annas, lambda a: handling.cancel(a, ANNA, 1, "false_user", "", True, NOW + 1))
     assert (ended.state, ended.close_out, ended.safe_word_us) == ("closed", "false_user", NOW + 1)
     wrong = annas
     for count in (1, 2, 3):
-        wrong = after(wrong, lambda a: handling.cancel(a, ANNA, 1, "false_user", False, NOW))
+        wrong = after(wrong, lambda a: handling.cancel(a, ANNA, 1, "false_user", "", False, NOW))
         assert (wrong.state, wrong.safe_word_failures) == ("claimed", count)
     with pytest.raises(Refused, match="3 wrong safe words"):
-        handling.cancel(wrong, ANNA, 1, "false_user", True, NOW)
+        handling.cancel(wrong, ANNA, 1, "false_user", "", True, NOW)
 
 
 def test_duress_is_never_cancelled_and_a_real_alarm_is_no_cancel(annas: Alarm) -> None:
     duress = make_alarm("home-0001", Code.DURESS, NOW, 10)
     held = after(duress, lambda a: lifecycle.claim(a, ANNA, NOW, 90))
     with pytest.raises(Refused, match="never cancelled"):
-        handling.cancel(held, ANNA, 1, "false_user", True, NOW)
+        handling.cancel(held, ANNA, 1, "false_user", "", True, NOW)
     with pytest.raises(BadInput, match="by phone only"):
-        handling.cancel(annas, ANNA, 1, "real", True, NOW)
+        handling.cancel(annas, ANNA, 1, "real", "", True, NOW)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ RULES: dict[str, Callable[[Actor, int, int], Rule]] = {
     "dispatch": lambda who, fence, at: lambda a: handling.dispatch(a, who, fence, "police", at),
     "on scene": lambda who, fence, at: lambda a: handling.on_scene(a, who, fence, at),
     "note": lambda who, _fence, at: lambda a: handling.note(a, who, "x", at),
-    "cancel": lambda who, fence, at: lambda a: handling.cancel(a, who, fence, "test", True, at),
+    "cancel": lambda who, fence, at: lambda a: handling.cancel(a, who, fence, "test", "", True, at),
     "close": lambda who, fence, at: lambda a: handling.close(a, who, fence, "real", "", at),
     "reopen": lambda who, _fence, at: lambda a: handling.reopen(a, who, "why", at),
     "lapse": lambda _who, _fence, at: lambda a: lifecycle.lapse(a, at),

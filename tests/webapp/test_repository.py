@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import Aborted
 
-from schemas.alarms import Alarm, DirectoryEntry, HomeStatus, LaneProof, SafeWord
+from schemas.alarms import Alarm, DirectoryEntry, HomeStatus, LaneProof, SafeWord, ScoreDoc, SensorStatus
 from schemas.events import AlarmKind, Code
 from tests.webapp import acting
 from tests.webapp.conftest import PROJECT
@@ -26,8 +26,9 @@ from webapp.errors import NotFound, Refused, Unreachable
 from webapp.lifecycle import Actor
 from webapp.reaching import reaching
 from webapp.reading import read_alarm, readable
-from webapp.repository import AlarmRepository, Change
+from webapp.repository import AlarmRepository
 from webapp.sessions import FirestoreSessions, Limits, Sessions, begin, current, key_of
+from webapp.watching import Change
 
 NOW = 1_790_000_000_000_000
 ANNA, BEN = Actor("u-anna", "Anna"), Actor("u-ben", "Ben")
@@ -304,6 +305,48 @@ def test_home_is_on_test_until_a_time_or_until_it_is_ended(desk: Any) -> None:
 def test_unknown_home_is_not_put_on_test(desk: Any, home_id: str) -> None:
     with pytest.raises(NotFound):
         desk.repository.begin_test(home_id, ANNA, 30, "x", NOW)
+
+
+def test_alarms_of_a_period_and_what_took_part_in_one(desk: Any) -> None:
+    inside = put(desk)
+    put(desk, "home-0002", state="closed")
+    alarm = desk.repository.alarm(inside)
+    score = ScoreDoc(
+        sensor_id="sound-hall",
+        room="hall",
+        family="sound",
+        label="glass_break",
+        score=0.9,
+        model_version="v7",
+        minute_us=NOW,
+    )
+    desk.add_evidence(inside, make_evidence(alarm, 1, sensor_id="contact-door"))
+    desk.add_evidence(inside, make_evidence(alarm, 2, scores=[score]))
+    opened_us = alarm.opened_us
+    assert len(desk.repository.opened_between(opened_us, opened_us + 1)) == 2
+    assert desk.repository.opened_between(opened_us + 1, opened_us + 2) == []
+    source = desk.repository.source(inside)
+    assert (sorted(source.sensors), sorted(source.models)) == (["contact-door", "sound-hall"], ["sound v7"])
+
+
+def test_homes_are_found_by_the_beginning_of_address_or_id(desk: Any) -> None:
+    for entry in directory():
+        desk.add_home(entry)
+    found = desk.repository.find_homes
+    assert [e.home_id for e in found("Linden")] == ["home-0001"]
+    assert sorted(e.home_id for e in found("home-000")) == sorted(e.home_id for e in directory())
+    assert found("linden") == []
+
+
+def test_home_brings_its_status_and_its_alarms_newest_first(desk: Any) -> None:
+    status = HomeStatus(home_id="home-0001", sensors={"s": SensorStatus(kind="smoke", room="hall")})
+    desk.set_home(status)
+    old, new = put(desk, opened_us=NOW - 9), put(desk, code=Code.PERIMETER, opened_us=NOW - 1)
+    put(desk, "home-0002")
+    assert desk.repository.home("home-0001") == status
+    assert [a.alarm_id for a in desk.repository.alarms_of("home-0001")] == [new, old]
+    with pytest.raises(NotFound):
+        desk.repository.home("home-0002")
 
 
 def test_presented_is_stamped_once(desk: Any) -> None:
