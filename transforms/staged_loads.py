@@ -18,11 +18,11 @@ from typing import ClassVar, Final, NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
-from google.api_core.exceptions import GoogleAPIError, RetryError, ServerError, TooManyRequests
+from google.api_core.exceptions import Forbidden, GoogleAPIError, RetryError, ServerError, TooManyRequests
 from google.cloud import bigquery
 
 from schemas.warehouse import TABLES, Table
-from transforms.warehouse_loads import CALL_TIMEOUT_S, LoadRefused, LoadTarget, load
+from transforms.warehouse_loads import CALL_RETRY, CALL_TIMEOUT_S, LoadRefused, LoadTarget, load
 
 _LOG = logging.getLogger(__name__)
 
@@ -132,9 +132,11 @@ class StagedLoads:
         """The client, with its dataset made."""
         if self._client is None:
             client = self._target.make_client(self._target.project)
-            # Fails also without the right to make one, where it exists already: loading will show.
-            with contextlib.suppress(GoogleAPIError):
-                client.create_dataset(self._target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
+            # Refused also without the right to make one, where it exists already: loading will show.
+            with contextlib.suppress(Forbidden):
+                client.create_dataset(
+                    self._target.dataset, exists_ok=True, retry=CALL_RETRY, timeout=CALL_TIMEOUT_S
+                )
             self._client = client
         return self._client
 

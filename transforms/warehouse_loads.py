@@ -23,7 +23,7 @@ SCHEME: Final = "bigquery://"
 CALL_TIMEOUT_S: Final = 10.0
 JOB_TIMEOUT_S: Final = 20.0
 MAX_TRIES: Final = 5
-_RETRY: Final = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
+CALL_RETRY: Final = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
@@ -82,7 +82,7 @@ def load(
     for number in range(MAX_TRIES):
         job = _start(client, f"{client.project}.{dataset}.{table.name}", names, config, f"{prefix}-{number}")
         if not job.error_result:
-            job.result(retry=_RETRY, timeout=JOB_TIMEOUT_S)
+            job.result(retry=CALL_RETRY, timeout=JOB_TIMEOUT_S)
             return
     raise LoadRefused(f"{MAX_TRIES} load jobs of {names} failed, the last: {job.error_result}")
 
@@ -93,10 +93,10 @@ def _start(
     """The load job of this id, made if there is none."""
     try:
         return client.load_table_from_uri(
-            names, table, job_id=job_id, job_config=config, retry=_RETRY, timeout=CALL_TIMEOUT_S
+            names, table, job_id=job_id, job_config=config, retry=CALL_RETRY, timeout=CALL_TIMEOUT_S
         )
     except Conflict:
-        return client.get_job(job_id, retry=_RETRY, timeout=CALL_TIMEOUT_S)
+        return client.get_job(job_id, retry=CALL_RETRY, timeout=CALL_TIMEOUT_S)
 
 
 def load_data(target: LoadTarget, table: Table, data: bytes) -> None:
