@@ -134,6 +134,9 @@ class OutboxConfig(_Strict):
     commit_interval_s: float = Field(
         default=1.0, gt=0, le=1.0, description="real seconds that telemetry may wait for its commit"
     )
+    patience_s: float = Field(
+        default=2.0, ge=0.2, le=60, description="real seconds until a disk that hangs counts as refusing"
+    )
     witness_path: Path | None = Field(
         default=None,
         description="file in volatile memory that proves the outbox was not put back; by default one "

@@ -21,7 +21,7 @@ MAX_WAITING: Final = 200  # an event with ten minutes of curves is about 10 kB
 
 
 class Emergency:
-    """Batches in memory, oldest first. Not thread-safe: `Outbox` holds its lock around each call."""
+    """Batches in memory, oldest first. Not thread-safe: `Outbox` holds a lock around each call."""
 
     def __init__(self, sealer: Sealer, random_bytes: Callable[[int], bytes]) -> None:
         """

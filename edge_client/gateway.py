@@ -204,6 +204,7 @@ def open_outbox(config: GatewayConfig, random_bytes: RandomBytes) -> Outbox:
         identity,
         Witness(witness_path, witness.boot_id()),
         max_bytes=config.outbox.max_bytes,
+        patience_s=config.outbox.patience_s,
         random_bytes=random_bytes,
         software_version=metadata.version("hearthwatch"),
         synthetic=config.synthetic,

@@ -9,6 +9,7 @@ be sent from memory (`send_unkept`), and the file is tried again at every call.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ from edge_client import store
 from edge_client.emergency import Emergency
 from edge_client.identity import Identity
 from edge_client.minute import SealedSensor
+from edge_client.patience import Hanging, Patience
 from edge_client.rows import Batch, Rows
 from edge_client.sealing import Change, Draft, Place, Sealer
 from edge_client.store import IntakeRow, OutboxUnavailable
@@ -37,7 +39,7 @@ MAX_HEADER_GAPS: Final = 500  # oldest first; the others follow when these are c
 
 
 class Outbox:
-    """One gateway's outbox. Thread-safe: one connection behind one lock."""
+    """One gateway's outbox. Thread-safe: one connection, on one thread, which nobody waits for long."""
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Outbox:
         *,
         max_bytes: int,
         random_bytes: Callable[[int], bytes],
+        patience_s: float = 2.0,
         software_version: str = "",
         synthetic: bool = False,
     ) -> None:
@@ -55,6 +58,8 @@ class Outbox:
         Args:
             max_bytes: Of envelopes kept.
             random_bytes: n → n random bytes, for epochs.
+            patience_s: Real seconds after which a disk that does not answer counts as one that refuses.
+                What it was doing may still come true: everything that is tried again has its own id.
 
         Raises:
             BadInput: The path is unusable or in use.
@@ -62,9 +67,9 @@ class Outbox:
         self._path, self._witness, self._max_bytes = path, witness, max_bytes
         self._random_bytes = random_bytes
         self._sealer = Sealer(identity, software_version, synthetic)
-        self._emergency = Emergency(self._sealer, random_bytes)
-        self._lock = threading.RLock()
+        self._memory = threading.Lock()  # for what needs no disk: the two that follow
         self._in_flight: set[int] = set()
+        self._emergency = Emergency(self._sealer, random_bytes)
         self._epoch, self._head = b"", 0
         self._epoch_start: pb.EpochStart | None = None  # None once the cloud is known to have seen it
         self._db: sqlite3.Connection | None = None
@@ -72,9 +77,10 @@ class Outbox:
         self.set_aside: Path | None = None  # where a corrupt file of this run lies
         # Begun because the file was found corrupt or put back, and no batch of it has said so yet.
         self.damaged_epoch = b""
+        self._disk = Patience(patience_s, f"{identity.gateway_id}-disk")
         try:
-            self._attempt(lambda: None)
-        except (sqlite3.Error, OSError, OutboxUnavailable) as error:
+            self._disk.call(lambda: self._attempt(lambda: None))
+        except (sqlite3.Error, OSError, OutboxUnavailable, Hanging) as error:
             _log.error("%s: %s; going on without", path, error)
 
     @property
@@ -107,7 +113,7 @@ class Outbox:
     def pending(self, lane: int) -> int:
         """Batches of a lane that wait or are in flight."""
         count = self._run(lambda: self._rows.one("SELECT count(*) FROM outbox WHERE lane = ?", lane)[0])
-        with self._lock:
+        with self._memory:
             return int(count) + (len(self._emergency) if lane == pb.LANE_URGENT else 0)
 
     def commit(self, change: Change) -> list[int]:
@@ -133,12 +139,12 @@ class Outbox:
 
     def send_unkept(self, change: Change) -> None:
         """Queue the drafts of a change that could not be committed, urgent, in memory only."""
-        with self._lock:
+        with self._memory:
             self._emergency.add(change, self._epoch, self._head)
 
     def confirmed_unkept(self) -> set[bytes]:
         """Ids of the events of `send_unkept` that were published since this was asked last."""
-        with self._lock:
+        with self._memory:
             return self._emergency.confirmed_events()
 
     def take(
@@ -154,18 +160,31 @@ class Outbox:
             OutboxUnavailable: The disk refuses.
         """
 
+        taken: set[int] = set()
+        wanted = threading.Event()  # until its caller has given up
+        wanted.set()
+
         def read() -> Batch | None:
-            while found := self._rows.pick(lane, {*self._in_flight, *skip}, newest_since_us):
+            while found := self._rows.pick(lane, {*self._flying(), *skip}, newest_since_us):
                 batch, whole = found
                 if whole:
-                    self._in_flight.add(batch.row_id)
+                    with self._memory:
+                        if wanted.is_set():
+                            taken.add(batch.row_id)
+                            self._in_flight |= taken
                     return batch
                 self._transaction(lambda broken=batch: self._rows.lose(broken))  # type: ignore[misc]
             return None
 
-        with self._lock:
+        with self._memory:
             urgent = self._emergency.take(skip) if lane == pb.LANE_URGENT else None
+        try:
             return urgent or self._run(read)
+        except OutboxUnavailable:
+            with self._memory:
+                wanted.clear()
+                self._in_flight -= taken
+            raise
 
     def confirm(self, batch: Batch) -> None:
         """It was published: delete it, and with it what its header made known.
@@ -173,7 +192,7 @@ class Outbox:
         Raises:
             OutboxUnavailable: It stays and will be published again, which changes nothing.
         """
-        with self._lock:
+        with self._memory:
             if self._emergency.holds(batch):
                 self._emergency.confirm(batch)
                 return
@@ -199,7 +218,7 @@ class Outbox:
 
     def release(self, batch: Batch) -> None:
         """It was not published; it may be taken again."""
-        with self._lock:
+        with self._memory:
             if self._emergency.holds(batch):
                 self._emergency.release(batch)
             else:
@@ -207,10 +226,16 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file; everything committed stays."""
-        with self._lock:
-            self._closed = True
-            self._let_go()
-            self._witness.close()
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(Hanging):
+            self._disk.call(self._end)
+        self._disk.end()
+
+    def _end(self) -> None:
+        self._let_go()
+        self._witness.close()
 
     def _skip(self, reason: pb.GapReason, minute_us: int) -> None:
         """Give out a seq that no batch will have, and declare it."""
@@ -226,7 +251,7 @@ class Outbox:
         envelope = self._sealer.seal(draft, change, place)
         self._rows.put_meta("head", str(seq).encode())
         self._head = seq
-        if self._rows.make_room(len(envelope), self._max_bytes, draft.lane, self._in_flight):
+        if self._rows.make_room(len(envelope), self._max_bytes, draft.lane, self._flying()):
             batch = Batch(0, self._epoch, seq, draft.lane, change.now_us, envelope)
             self._rows.insert(batch, gap_mark=told.mark, starts_epoch=self._epoch_start is not None)
         else:  # events alone fill it: the minute gives way
@@ -249,30 +274,33 @@ class Outbox:
         return result
 
     def _run(self, work: Callable[[], _T]) -> _T:
-        """Do it under the lock, with the file opened if it is not."""
+        """Do it on the disk's thread, with the file opened if it is not."""
+        if self._closed:
+            raise OutboxUnavailable(f"{self._path}: closed")
         try:
-            return self._attempt(work)
-        except (sqlite3.Error, OSError, BadInput) as error:
+            return self._disk.call(lambda: self._attempt(work))
+        except (sqlite3.Error, OSError, BadInput, Hanging) as error:
             raise OutboxUnavailable(f"{self._path}: {error}") from error
 
     def _attempt(self, work: Callable[[], _T]) -> _T:
         """Do it; if the file turns out corrupt, go on in a new one and do it again."""
-        with self._lock:
-            try:
-                self._open()
-                return work()
-            except sqlite3.Error as error:
-                if not store.is_corrupt(error):
-                    raise
-                self._start_over(error)
+        try:
             self._open()
             return work()
+        except sqlite3.Error as error:
+            if not store.is_corrupt(error):
+                raise
+            self._start_over(error)
+        self._open()
+        return work()
+
+    def _flying(self) -> set[int]:
+        with self._memory:
+            return set(self._in_flight)
 
     def _open(self) -> None:
         if self._db is not None:
             return
-        if self._closed:
-            raise OutboxUnavailable(f"{self._path}: closed")
         self._db = store.open_file(self._path, check=self._witness.seen is None)
         try:
             self._rows = Rows(self._db)
@@ -285,7 +313,8 @@ class Outbox:
         if self._db is not None:
             self._db.close()
             self._db = None
-            self._in_flight.clear()
+            with self._memory:
+                self._in_flight.clear()
 
     def _load(self) -> None:
         """Go on in the epoch of the file if the witness has seen nothing newer, else begin one."""

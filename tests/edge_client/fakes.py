@@ -151,7 +151,11 @@ def document(folder: Path, **changes: object) -> dict[str, object]:
         "key_path": str(folder / "key.pem"),
         "certificate_path": str(folder / "certificate.der"),
         "pubsub": {"project": "p"},
-        "outbox": {"path": str(folder / "outbox.db"), "witness_path": str(folder / "outbox.witness")},
+        "outbox": {
+            "path": str(folder / "outbox.db"),
+            "witness_path": str(folder / "outbox.witness"),
+            "patience_s": 60,
+        },
         "sensors": SENSORS,
         "users": USERS,
         "uplink": {"first_backoff_s": 0.05, "urgent_backoff_s": 0.1, "minutes_backoff_s": 0.2},

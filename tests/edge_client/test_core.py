@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -38,6 +40,8 @@ NEW, RESTORE = pb.QUALIFIER_NEW, pb.QUALIFIER_RESTORE
 class Bench:
     """A core on a real outbox; `acked` and `woken` record what it told the outside."""
 
+    patience_s = 60.0
+
     def __init__(self, folder, **changes):
         self.config = make_config(folder, **changes)
         self.identity = make_identity()
@@ -52,6 +56,7 @@ class Bench:
             self.identity,
             Witness(self.config.outbox.witness_path, b"b" * 36),
             max_bytes=self.config.outbox.max_bytes,
+            patience_s=self.patience_s,
             random_bytes=self.ids,
         )
         self.core = Core(
@@ -106,6 +111,12 @@ class Bench:
         self.zigbee(DOOR, {"contact": True})
         self.pass_time(61)
         self.events()
+
+
+class HurriedBench(Bench):
+    """Its disk has little time to answer."""
+
+    patience_s = 0.2
 
 
 @pytest.fixture
@@ -191,6 +202,31 @@ def test_event_that_did_not_get_through_from_memory_is_kept_under_the_same_id(be
     }  # fmt: skip
     assert len({event.event_id for event in events}) == 3
     assert len(events) == 5
+
+
+def test_event_leaves_although_the_disk_hangs(tmp_path):
+    """No error, no answer: the hazards of what comes meanwhile are seen, and all of it goes out."""
+    with contextlib.ExitStack() as stack:
+        bench = HurriedBench(tmp_path)
+        stack.callback(lambda: bench.outbox.close())
+        answers = threading.Event()
+        write = bench.outbox._transaction
+        bench.outbox._transaction = lambda work: answers.wait(30) and write(work)
+        bench.zigbee("panic-bedroom", {"action": "panic"})
+        began_s = time.monotonic()
+        bench.core.step()
+        bench.zigbee("smoke-kitchen", {"smoke": True})
+        bench.pass_time(5)
+        assert time.monotonic() - began_s < 5
+        told = bench.told()
+        assert PANIC in told
+        assert (Code.SMOKE, NEW, "smoke-kitchen") in told
+        assert bench.acked == []
+        answers.set()
+        time.sleep(0.5)
+        bench.pass_time(5)
+        assert len(bench.acked) == 2
+        assert STORAGE_BACK in bench.told()
 
 
 def test_memory_is_bounded_while_the_disk_refuses_and_the_broker_keeps_the_rest(bench, refusing):

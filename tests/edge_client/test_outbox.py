@@ -32,7 +32,9 @@ BOOT = b"b" * 36
 
 def open_outbox(folder, *, max_bytes=1 << 20, random_bytes=os.urandom, boot=BOOT):
     witness = Witness(folder / "outbox.witness", boot)
-    return Outbox(folder / "outbox.db", IDENTITY, witness, max_bytes=max_bytes, random_bytes=random_bytes)
+    return Outbox(
+        folder / "outbox.db", IDENTITY, witness, max_bytes=max_bytes, random_bytes=random_bytes, patience_s=60
+    )
 
 
 def minutes_draft(size=10):

@@ -25,7 +25,12 @@ class Rig:
     def __init__(self, folder, **settings):
         witness = Witness(folder / "outbox.witness", b"b" * 36)
         self.outbox = Outbox(
-            folder / "outbox.db", make_identity(), witness, max_bytes=1 << 20, random_bytes=Ids()
+            folder / "outbox.db",
+            make_identity(),
+            witness,
+            max_bytes=1 << 20,
+            random_bytes=Ids(),
+            patience_s=60,
         )
         self.publisher = FakePublisher()
         quick = {

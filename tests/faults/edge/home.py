@@ -160,6 +160,7 @@ class Home:
             Identity(HOME, GATEWAY, _KEY, b"certificate"),
             witness,
             max_bytes=self._config.outbox.max_bytes,
+            patience_s=60,
             random_bytes=self._chance.randbytes,
         )
         self.core = Core(

@@ -46,6 +46,7 @@ class Rig:
                 "path": str(self.disk.folder / "outbox.db"),
                 "witness_path": str(work / "witness"),
                 "commit_interval_s": 0.2,
+                "patience_s": 60,
             },
             broker={"port": self._port},
             pubsub=cloud.settings(),
