@@ -6,7 +6,6 @@ It keeps promises of none: a crash loses what it holds.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ from transforms.score_homes import fuse
 from transforms.score_readings import BLOCK, Block, model_score, prepare
 from transforms.trust import Trust, load_ca
 from transforms.write_objects import avro_bytes, object_name, write_object
-from transforms.write_warehouse import receipt_row, score_row, window_row
+from transforms.write_warehouse import json_line, receipt_row, score_row, window_row
 
 BUNDLE: Final = 100  # messages at a time, as a busy worker's bundle holds
 STAGES: Final = ("archive", "decode_verify", "features", "models", "track_fuse", "warehouse_rows")
@@ -152,12 +151,10 @@ class BareLoop:
             ("readings_scores", map(score_row, scores)),
             ("window_scores", map(window_row, windows)),
         ):
-            lines = [
-                json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) for row in rows
-            ]
+            lines = [json_line(row) for row in rows]
             if lines:
                 name = f"{self._output}/warehouse/{table}/{self.counts['messages']}.jsonl"
-                write_object(name, "\n".join(lines).encode() + b"\n")
+                write_object(name, b"".join(lines))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -32,6 +32,7 @@ MAX_SENSORS: Final = 255
 MAX_VOCABULARIES: Final = 32
 _WORDS: Final = 64  # what the six bits of a record can point at
 PROBABILITY_STEPS: Final = 255
+_PROBABILITIES: Final = tuple(step / PROBABILITY_STEPS for step in range(PROBABILITY_STEPS + 1))
 
 MODES: Final = ("", "disarmed", "stay", "away")
 KINDS: Final = ("", *READING_KINDS.values())
@@ -84,7 +85,7 @@ def place(score: Score) -> Placed:
 
 def displaced(home_id: str, placed: Placed) -> Score:
     """A score that no window may take any more, as the late branch gets it (without quantities)."""
-    probabilities = [step / PROBABILITY_STEPS for step in placed.probabilities]
+    probabilities = [_PROBABILITIES[step] for step in placed.probabilities]
     best = max(range(len(probabilities)), key=probabilities.__getitem__, default=-1)
     minute_us = placed.minute * MINUTE_US
     return Score(
@@ -239,32 +240,27 @@ def hear(home_id: str, home: Home, scores: Iterable[Placed], *, keep_all: bool) 
                 if _speaks(placed):
                     changed.update(ends)
     changed.update(end for end, before in modes.items() if _mode_of(home, end) != before)
-    windows = [window_contents(home_id, home, end) for end in sorted(changed)]
+    contents: dict[int, list[HeldScore]] = {}
+    windows = [window_contents(home_id, home, end, contents) for end in sorted(changed)]
     if not keep_all:
         evict(home)
     return Heard(windows, late, added, duplicates)
 
 
-def window_contents(home_id: str, home: Home, end: int) -> HomeWindow:
-    """The window [end - 5 minutes, end) of a home; `end` in minutes since 1970."""
-    names = list(home.sensors)
+def window_contents(
+    home_id: str, home: Home, end: int, held: dict[int, list[HeldScore]] | None = None
+) -> HomeWindow:
+    """The window [end - 5 minutes, end) of a home; `end` in minutes since 1970.
+
+    Args:
+        held: Minutes that are decoded already: the windows of a home share four of five.
+    """
+    held = {} if held is None else held
     scores: list[HeldScore] = []
     for minute in _held_minutes(home, end):
-        for sensor, vocabulary, armed, steps in _records(home, minute):
-            said = home.vocabularies[vocabulary]
-            name = names[sensor]
-            scores.append(
-                HeldScore(
-                    sensor_id=name,
-                    room=home.sensors[name].room,
-                    family=said.family,
-                    minute_us=minute * MINUTE_US,
-                    arming_mode=MODES[armed],
-                    labels=list(said.labels),
-                    probabilities=[step / PROBABILITY_STEPS for step in steps],
-                    model_version=said.model_version,
-                )
-            )
+        if minute not in held:
+            held[minute] = list(_held_scores(home, minute))
+        scores += held[minute]
     mode = _mode_of(home, end)
     return HomeWindow(
         home_id=home_id,
@@ -274,6 +270,23 @@ def window_contents(home_id: str, home: Home, end: int) -> HomeWindow:
         arming_mode=MODES[mode or 0],
         scores=scores,
     )
+
+
+def _held_scores(home: Home, minute: int) -> Iterator[HeldScore]:
+    sensors = list(home.sensors.items())
+    for sensor, vocabulary, armed, steps in _records(home, minute):
+        said = home.vocabularies[vocabulary]
+        name, known = sensors[sensor]
+        yield HeldScore(
+            name,
+            known.room,
+            said.family,
+            minute * MINUTE_US,
+            MODES[armed],
+            list(said.labels),
+            [_PROBABILITIES[step] for step in steps],
+            said.model_version,
+        )
 
 
 def evict(home: Home) -> None:
@@ -348,8 +361,8 @@ def _sensor_index(home: Home, placed: Placed) -> int | None:
 
 
 def _speaks(placed: Placed) -> bool:
-    steps = [step / PROBABILITY_STEPS for step in placed.probabilities]
-    return speaks(placed.vocabulary.family, placed.vocabulary.labels, steps)
+    probabilities = [_PROBABILITIES[step] for step in placed.probabilities]
+    return speaks(placed.vocabulary.family, placed.vocabulary.labels, probabilities)
 
 
 def _held_minutes(home: Home, end: int) -> list[int]:

@@ -204,8 +204,10 @@ def _is_alarming(score: WindowScore) -> bool:
 
 def _heard(score: HeldScore) -> Iterable[tuple[AlarmKind, _Heard]]:
     for label, p in zip(score.labels, score.probabilities, strict=True):
+        if p < FLOOR:
+            continue
         voice = VOICES.get((score.family, label))
-        if voice is not None and p >= FLOOR and score.arming_mode in voice.modes:
+        if voice is not None and score.arming_mode in voice.modes:
             yield (
                 voice.kind,
                 _Heard(

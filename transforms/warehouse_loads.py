@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import os
 import uuid
@@ -27,6 +28,7 @@ CALL_RETRY: Final = DEFAULT_RETRY.with_timeout(CALL_TIMEOUT_S)
 _EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
+@functools.lru_cache(4_096)  # a batch's rows share two or three moments
 def timestamp(us: int) -> str:
     """µs since 1970 UTC → what BigQuery reads as TIMESTAMP.
 

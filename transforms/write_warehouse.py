@@ -193,9 +193,16 @@ def _to_lines(table: Table, to_row: Callable[[Any], Row]) -> beam.PTransform:
     return beam.Map(_line, table.name, to_row).with_output_types(tuple[str, bytes])
 
 
+def json_line(row: Row) -> bytes:
+    """A row as a line of a load job's file."""
+    return _ENCODE(row).encode() + b"\n"
+
+
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def _line(element: Any, table: str, to_row: Callable[[Any], Row]) -> tuple[str, bytes]:
-    text = json.dumps(to_row(element), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return table, text.encode() + b"\n"
+    return table, json_line(to_row(element))
 
 
 class _BundleRows(beam.DoFn):
