@@ -26,9 +26,9 @@ from transforms.advance_home import Advanced, advance, forget, forgets_us
 from transforms.home_packs import ZSTD_LEVEL, unpack
 from transforms.home_state import Home, decode, encode
 
-MIN_LOG_BYTES: Final = 16 << 10  # a log shorter than this is not folded
+MIN_LOG_BYTES: Final = 16 << 10  # a log is folded when it is longer than this and than half the snapshot
 PART_HOMES: Final = 256  # in one entry of a snapshot: about 200 kB
-MAX_HOMES_IN_MEMORY: Final = 100_000  # of a process: about 2 GB
+MAX_HOMES_IN_MEMORY: Final = 100_000  # of a process: about 1 GB
 _SNAPSHOT, _PACK = 0, 1
 _MARSHAL: Final = 2
 _ENTRY: Final = struct.Struct(">BQ")  # kind, number
@@ -112,7 +112,7 @@ class Shard:
             return did, None
         number = self.fence.last + 1
         entry = _ENTRY.pack(_PACK, number) + packed
-        if self.log_bytes + len(entry) > max(MIN_LOG_BYTES, self.snapshot_bytes):
+        if self.log_bytes + len(entry) > max(MIN_LOG_BYTES, self.snapshot_bytes // 2):
             return did, self._fold()
         self.log_bytes += len(entry)
         self.fence = self.fence._replace(last=number, token=uuid.uuid4().bytes)
