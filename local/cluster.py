@@ -116,7 +116,7 @@ class Cluster:
         """Flink's and ZooKeeper's configuration files, in the run folder → Flink's folder.
 
         Beside what one process needs: task managers must be told every size of their memory, and
-        heartbeats are short so that a dead process is noticed in seconds.
+        heartbeats are frequent so that a dead process is noticed in seconds, and patient with a slow one.
         """
         data = self._folder / "zookeeper"
         data.mkdir(parents=True, exist_ok=True)
@@ -198,11 +198,11 @@ class Cluster:
             "state.backend.incremental": "true",
             "io.tmp.dirs": str(self._folder / "tmp"),
             "heartbeat.interval": "1000",
-            "heartbeat.timeout": "6000",
+            "heartbeat.timeout": "30000",
             "high-availability.type": "zookeeper",
             "high-availability.zookeeper.quorum": self._address(self.zookeeper_port),
             "high-availability.storageDir": (self._folder / "leader").as_uri(),
-            "high-availability.zookeeper.client.session-timeout": "6000",
+            "high-availability.zookeeper.client.session-timeout": "15000",
         }
 
 
