@@ -2,8 +2,10 @@
 
 Messages that are acknowledged while they are only in the engine's buffers, between source and keyed step,
 are lost when it dies. `--acknowledge=own` acknowledges a bundle's messages in its own finalization, which is
-what Beam's documentation suggests; `later` is the build that we run (docs/decisions/002-acknowledge.md).
-The keyed step sleeps as long as the file `--pace` says, so that checkpoints take long when wanted.
+what Beam's documentation suggests; `later` is the build that we run (docs/decisions/021-finalization.md).
+The keyed step sleeps as long as the file `--pace` says, so that checkpoints take long when wanted. The
+folder `--told` gets two kinds of files, a payload in hexadecimal digits a line: what was acknowledged, and
+what came out of the keyed step.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import argparse
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,65 @@ from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
+from transforms import lease
 from transforms.elements import RawMessage
 from transforms.held_bundles import Held, HeldBundles
+from transforms.pubsub_client import Received, SubscriberClient
 from transforms.read_pubsub import BundleBounds, _PullDoFn
 
 KEYS = 16
 BUNDLES = BundleBounds(wait_s=0.2, busy_s=0.2, max_messages=20)
 
 
-class PullAndAcknowledgeOwn(_PullDoFn):
+class Told:
+    """A file of this process to which payloads are appended."""
+
+    def __init__(self, folder: str, kind: str) -> None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        name = f"{kind}-{os.getpid()}-{uuid.uuid4().hex}.txt"
+        self._file = open(Path(folder) / name, "ab", buffering=0)  # noqa: SIM115
+
+    def add(self, payloads: Iterable[bytes]) -> None:
+        self._file.write(b"".join(payload.hex().encode() + b"\n" for payload in payloads))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TellingClient(SubscriberClient):
+    """Writes down what it has acknowledged."""
+
+    folder: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = Told(self.folder, "acknowledged")
+        self._payloads: dict[str, bytes] = {}
+
+    def _receive(self, request: Any, timeout_s: float) -> list[Received]:
+        received = super()._receive(request, timeout_s)
+        self._payloads.update((one.ack_id, _short(one.data)) for one in received)
+        return received
+
+    def acknowledge(self, subscription: str, ack_ids: Sequence[str]) -> None:
+        super().acknowledge(subscription, ack_ids)
+        self._told.add(self._payloads[ack_id] for ack_id in ack_ids)
+
+
+class PullAndTell(_PullDoFn):
+    """Our source, with a client that tells."""
+
+    def __init__(self, subscription: str, told: str) -> None:
+        super().__init__(subscription, "minutes", BUNDLES)
+        self._told = told
+
+    def setup(self) -> None:
+        TellingClient.folder = self._told
+        lease.SubscriberClient = TellingClient  # type: ignore[misc]
+        super().setup()
+
+
+class PullAndAcknowledgeOwn(PullAndTell):
     """Broken: what a bundle emitted is acknowledged in that bundle's finalization."""
 
     def setup(self) -> None:
@@ -44,32 +96,34 @@ class PullAndAcknowledgeOwn(_PullDoFn):
 
 
 class _Sink(beam.DoFn):
-    """(key, payload) → a line of hexadecimal digits in a file of this process, after a look at state."""
+    """(key, payload) → a line in a file of this process, after a look at state."""
 
     SEEN = ReadModifyWriteStateSpec("seen", VarIntCoder())
     STATE = beam.DoFn.StateParam(SEEN)
 
-    def __init__(self, folder: str, pace: str) -> None:
-        self._folder = folder
+    def __init__(self, told: str, pace: str) -> None:
+        self._folder = told
         self._pace = pace
 
     def setup(self) -> None:
-        Path(self._folder).mkdir(parents=True, exist_ok=True)
-        name = f"{os.getpid()}-{uuid.uuid4().hex}.txt"
-        self._file = open(Path(self._folder) / name, "ab", buffering=0)  # noqa: SIM115
+        self._told = Told(self._folder, "seen")
 
     def process(self, element: tuple[int, bytes], seen: Any = STATE) -> Iterator[bytes]:
         time.sleep(float(Path(self._pace).read_text() or 0))
         seen.write((seen.read() or 0) + 1)
-        self._file.write(element[1].hex().encode() + b"\n")
+        self._told.add([element[1]])
         yield element[1]
 
     def teardown(self) -> None:
-        self._file.close()
+        self._told.close()
+
+
+def _short(payload: bytes) -> bytes:
+    return payload.rstrip(b"\0")
 
 
 def _keyed(message: RawMessage) -> tuple[int, bytes]:
-    payload = message.payload.rstrip(b"\0")
+    payload = _short(message.payload)
     return payload[-1] % KEYS, payload
 
 
@@ -77,18 +131,18 @@ def main() -> None:
     """Submit the job and leave it running."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--subscription", required=True)
-    parser.add_argument("--sink", required=True)
+    parser.add_argument("--told", required=True)
     parser.add_argument("--pace", required=True)
     parser.add_argument("--acknowledge", choices=("own", "later"), default="later")
     flags, rest = parser.parse_known_args()
-    pull = {"own": PullAndAcknowledgeOwn, "later": _PullDoFn}[flags.acknowledge]
+    pull = {"own": PullAndAcknowledgeOwn, "later": PullAndTell}[flags.acknowledge]
     pipeline = beam.Pipeline(options=PipelineOptions(rest, streaming=True, save_main_session=False))
     (
         pipeline
         | "Start" >> beam.Impulse()
-        | "Pull" >> beam.ParDo(pull(flags.subscription, "minutes", BUNDLES)).with_output_types(RawMessage)
+        | "Pull" >> beam.ParDo(pull(flags.subscription, flags.told)).with_output_types(RawMessage)
         | "KeyByNumber" >> beam.Map(_keyed).with_output_types(tuple[int, bytes])
-        | "Sink" >> beam.ParDo(_Sink(flags.sink, flags.pace))
+        | "Sink" >> beam.ParDo(_Sink(flags.told, flags.pace))
     )
     pipeline.run()
 

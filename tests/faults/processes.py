@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import psutil
 
 from local import parts
-from local.config import Settings
+from local.config import ROOT, Settings
 
 WORKER: Final = "local.sdk_worker"
+_SUBMIT_S: Final = 240.0
 
 
 class _Running(NamedTuple):
@@ -86,3 +90,17 @@ def kill_workers(settings: Settings) -> int:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
     return len(found)
+
+
+def submit(module: str, *flags: str) -> None:
+    """Run a module that submits a job and leaves it running."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=_SUBMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
