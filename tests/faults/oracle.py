@@ -74,13 +74,18 @@ def drain(subscription: str, client: SubscriberClient) -> set[bytes]:
 
 
 class Archive:
-    """An archive that grows: every object is read once, and of its payloads the digests are kept."""
+    """An archive that grows: every object is read once.
+
+    Attributes:
+        copies: How often each payload is in it, by digest.
+        headers: By digest of the payload.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read: set[Path] = set()
         self.copies: Counter[bytes] = Counter()
-        self.headers: list[pb.Header] = []
+        self.headers: dict[bytes, pb.Header] = {}
 
     def look(self) -> None:
         """Read what has come since the last look."""
@@ -89,8 +94,9 @@ class Archive:
                 continue
             with path.open("rb") as stored:
                 for row in fastavro.reader(stored):
-                    self.copies[digest(row["envelope"])] += 1  # type: ignore[index,call-overload]
-                    self.headers.append(parse_envelope(row["envelope"])[1])  # type: ignore[index,call-overload]
+                    envelope: bytes = row["envelope"]  # type: ignore[index,call-overload]
+                    self.copies[digest(envelope)] += 1
+                    self.headers[digest(envelope)] = parse_envelope(envelope)[1]
             self._read.add(path)
 
     def missing(self, digests: Collection[bytes]) -> list[bytes]:

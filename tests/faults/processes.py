@@ -28,9 +28,7 @@ class Processes:
     """Parts that are running; a context manager that stops what is left of them, last first."""
 
     def __init__(self) -> None:
-        self._running: dict[
-            str, tuple[parts.Part, Settings, contextlib.AbstractContextManager[parts.Part]]
-        ] = {}
+        self._running: dict[str, _Running] = {}
 
     def __enter__(self) -> Processes:
         return self
@@ -60,8 +58,8 @@ class Processes:
 
     def restart(self, name: str) -> None:
         """Start a killed part again, as its supervisor would."""
-        part, settings, started = self._running.pop(name)
-        started.__exit__(None, None, None)
+        part, settings, _ = self._running[name]
+        self.stop(name)
         self.start(part, settings)
 
 
@@ -73,23 +71,16 @@ def of_run(settings: Settings, wanted: Callable[[list[str]], bool]) -> Iterator[
             yield process
 
 
-def workers(settings: Settings, under: str = "") -> list[psutil.Process]:
-    """Python workers of a run that live; all, or those that a part whose command has the word started."""
-    found = list(of_run(settings, lambda command: WORKER in command))
-    if not under:
-        return found
-    return [
-        worker for worker in found if any(under in " ".join(parent.cmdline()) for parent in worker.parents())
-    ]
+def workers(settings: Settings) -> list[psutil.Process]:
+    """Python workers of a run that live."""
+    return list(of_run(settings, lambda command: WORKER in command))
 
 
-def kill_workers(settings: Settings) -> int:
-    """`kill -9` of all Python workers of a run → how many there were."""
-    found = workers(settings)
-    for worker in found:
+def kill_workers(settings: Settings) -> None:
+    """`kill -9` of all Python workers of a run."""
+    for worker in workers(settings):
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
-    return len(found)
 
 
 def submit(module: str, *flags: str) -> None:

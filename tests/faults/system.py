@@ -36,11 +36,17 @@ READINGS_A_BATCH: Final = 10
 LANES: Final = ("urgent", "minutes")
 _FIRST_ALARM_HOME: Final = 1_000
 _POLL_S: Final = 0.5
-_START_S: Final = 600.0  # on a machine with ten times the work it can do; else under a minute
+_START_S: Final = 600.0  # a minute on an idle machine
 
 
 class Settled(NamedTuple):
-    """What became of everything that was acknowledged, and how long it took to be so."""
+    """What became of what was acknowledged since the settlement before.
+
+    Attributes:
+        lost: Of everything so far, not archived when the time was up.
+        seconds: Until nothing was missing, or until the time was up.
+        complaints: What is not as promised, in words; empty if all is well.
+    """
 
     batches: int
     events: int
@@ -48,6 +54,7 @@ class Settled(NamedTuple):
     duplicated: int
     declared: int
     seconds: float
+    complaints: list[str]
 
 
 class FaultSystem:
@@ -111,7 +118,8 @@ class FaultSystem:
             eventually(
                 lambda: all(load.acknowledged for load in self.loads.values()), "the first messages", 60
             )
-            self.settle("both lanes to flow", _START_S)
+            started = self.settle(_START_S)
+            assert started.complaints == [], started
             self._stack = stack.pop_all()
         return self
 
@@ -131,22 +139,15 @@ class FaultSystem:
         """Wait until each lane has a worker: a kill before that would hit nothing."""
         eventually(lambda: len(workers(self.settings)) >= len(LANES), "the engine to start workers", 120)
 
-    def settle(self, what: str, limit_s: float) -> Settled:
+    def settle(self, limit_s: float) -> Settled:
         """Wait until both lanes publish again, everything acknowledged by then is archived, and every alarm
-        is one whole episode.
-
-        Returns:
-            Counts since the settlement before, and the seconds that this one took.
-
-        Raises:
-            AssertionError: After `limit_s` something is missing; or an alarm came up twice.
-        """
+        is one whole episode; or until `limit_s` has passed."""
         began = time.monotonic()
         duplicated_before = self.archive.duplicated
         flowing = {lane: len(load.acknowledged) + 1 for lane, load in self.loads.items() if load.is_alive()}
         eventually(
             lambda: all(len(self.loads[lane].acknowledged) >= count for lane, count in flowing.items()),
-            f"messages to be published: {what}",
+            "Pub/Sub to confirm messages",
             limit_s,
         )
         acknowledged = {lane: list(load.acknowledged) for lane, load in self.loads.items()}
@@ -156,16 +157,19 @@ class FaultSystem:
             self.archive.look()
             missing = self.archive.missing(wanted)
             judged = oracle.judge_episodes(expected, self._episodes(expected), "fire")
-            if not (missing or judged.missing or judged.incomplete):
+            waited_s = time.monotonic() - began
+            if not (missing or judged.missing or judged.incomplete) or waited_s > limit_s:
                 break
-            assert time.monotonic() - began < limit_s, (
-                f"waited {limit_s:.0f} s for {what}: of {len(wanted)} acknowledged messages {len(missing)} "
-                f"are not archived; episodes: {judged}"
-            )
             time.sleep(_POLL_S)
-        assert judged.repeated == [], f"alarms came up twice: {judged}"
-        held = oracle.ledger(self.archive.headers)
-        assert held.holes == [], f"holes that nobody declared: {held.holes[:5]}"
+        # Of what was acknowledged: a newer message may be in the archive before the one that precedes it.
+        held = oracle.ledger(self.archive.headers[one] for one in wanted - set(missing))
+        complaints = [f"{len(missing)} of {len(wanted)} messages are not archived"] if missing else []
+        complaints += [
+            f"{name} of alarms: {homes}"
+            for name, homes in judged._asdict().items()
+            if name != "expected" and homes
+        ]
+        complaints += [f"undeclared {hole}" for hole in held.holes]
         counts = {lane: len(payloads) - self._judged[lane] for lane, payloads in acknowledged.items()}
         self._judged = {lane: len(payloads) for lane, payloads in acknowledged.items()}
         return Settled(
@@ -174,7 +178,8 @@ class FaultSystem:
             len(missing),
             self.archive.duplicated - duplicated_before,
             held.declared,
-            time.monotonic() - began,
+            waited_s,
+            complaints,
         )
 
     def stop_load(self) -> None:

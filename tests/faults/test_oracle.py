@@ -48,7 +48,7 @@ def test_an_archive_is_read_as_it_grows_and_compared_byte_for_byte(tmp_path: Pat
     archive.look()
     assert archive.missing(digests) == [digests[2]], "an object may still be growing"
     assert archive.duplicated == 1
-    assert [header.seq for header in archive.headers] == [1, 2, 2]
+    assert [archive.headers[one].seq for one in digests[:2]] == [1, 2]
 
 
 def test_a_hole_is_found_unless_its_gateway_declared_it() -> None:
