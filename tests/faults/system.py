@@ -89,8 +89,7 @@ class FaultSystem:
 
     @property
     def windows(self) -> Path:
-        """Folder of what the minutes lane writes for the warehouse; BigQuery, if there is any, gets the
-        urgent lane's."""
+        """Folder of what goes to the warehouse if that is not BigQuery."""
         return self.settings.run / "warehouse"
 
     def __enter__(self) -> FaultSystem:
@@ -129,7 +128,7 @@ class FaultSystem:
     def driver(self, lane: str, *more: str) -> Part:
         """The process that submits a lane's job and stays with it."""
         command = parts.pipeline_commands(self.pipeline)[f"monitor-{lane}"]
-        if lane == "minutes" or self.settings.warehouse == "off":
+        if lane == "minutes" and self.settings.warehouse == "off":
             command.append(f"--warehouse={self.windows}")
         parallelism = 2 if lane == "minutes" else 1
         command += ["--checkpointing_interval=2000", f"--parallelism={parallelism}", *more]

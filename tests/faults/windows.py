@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,15 +15,29 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.io import choose_io
 from pipelines.monitor import build, model_handlers
 from pipelines.options import MonitorConfig
+from schemas.warehouse import WINDOW_SCORES
 from tests.faults.system import FaultSystem
+from transforms.warehouse_loads import bigquery_client, timestamp
 
+_EPOCH: Final = dt.datetime.fromtimestamp(0, dt.UTC)
 Window = tuple[str, str]  # home, end
 Said = tuple[str, float, tuple[str, ...]]  # kind, score, reasons
 
 
 def streamed(system: FaultSystem) -> list[dict[str, Any]]:
     """Rows of `window_scores` that the running jobs have written so far, repeated ones included."""
-    return _rows(system.windows)
+    if system.settings.warehouse == "off":
+        return _rows(system.windows)
+    names = [field["name"] for field in WINDOW_SCORES.fields]
+    with closing(bigquery_client(system.settings.project)) as client:
+        found = client.query_and_wait(
+            f"SELECT {', '.join(names)} FROM {system.settings.dataset}.{WINDOW_SCORES.name}"
+        )
+        return [dict(row.items()) | {"window_end": _moment(row["window_end"])} for row in found]
+
+
+def _moment(time: dt.datetime) -> str:
+    return timestamp((time - _EPOCH) // dt.timedelta(microseconds=1))
 
 
 def replayed(system: FaultSystem, folder: Path) -> list[dict[str, Any]]:
