@@ -81,7 +81,8 @@ class _PullDoFn(beam.DoFn):
     def process(
         self,
         shard: str,  # noqa: ARG002
-        finalizer: Any = beam.DoFn.BundleFinalizerParam(),  # must stand before the next two
+        # The class: an instance is not replaced by Beam, and what is registered with it is never called.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = beam.DoFn.RestrictionParam(_SHARDS),
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),
     ) -> Iterator[TimestampedValue]:
