@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.archive_raw import _Archive
+from transforms.archive_raw import _ArchiveBundle
 from transforms.elements import RawMessage
 from transforms.lease import Lease
 from transforms.read_pubsub import BundleBounds, _PullDoFn
@@ -33,14 +33,14 @@ class PullAndAcknowledge(_PullDoFn):
         Lease.finished = acknowledge_now  # type: ignore[method-assign]
 
 
-class SlowArchive(_Archive):
+class SlowArchive(_ArchiveBundle):
     """The archive on a slow day."""
 
     def __init__(self, folder: str, slow_s: float) -> None:
         super().__init__(folder)
         self._slow_s = slow_s
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[Any]:
         if self._partitions:
             time.sleep(self._slow_s)
         yield from super().finish_bundle()
