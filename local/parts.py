@@ -150,7 +150,7 @@ def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[
     """The streaming jobs, by name.
 
     The urgent one raises alarms and keeps nothing: it needs Pub/Sub and Firestore, and shares no fate with
-    object storage or with the other, which hears both lanes and keeps everything: it is the second way of
+    object storage or with the other, which hears all lanes and keeps everything: it is the second way of
     an urgent event, supervises the homes, and sees what is missing of a sequence that runs over all lanes.
 
     Accelerated homes (`speed` above 1) run ahead of the real clock: the widest tolerance keeps their
@@ -162,22 +162,24 @@ def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[
         f"--fleet-ca={settings.run / 'fleet' / 'ca.pem'}",
         *engine.runner_options(settings),
     ]
-    urgent, minutes = LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES]
+    urgent, minutes, bulk = (LANE_TOPICS[lane] for lane in (pb.LANE_URGENT, pb.LANE_MINUTES, pb.LANE_BULK))
 
     def job(name: str, subscriptions: Sequence[str], *flags: str) -> list[str]:
         urls = [f"pubsub://{settings.project}/{subscription}" for subscription in subscriptions]
         command = [sys.executable, "-m", "pipelines.monitor", "--input", *urls, f"--job_name={name}"]
         return [*command, *flags, *common]
 
-    keep = [f"--output={settings.output_url}"]
+    keep = [f"--output={settings.output_url}", f"--bulk=gs://{settings.bucket}"]
     if settings.warehouse == "on":
         keep.append(f"--warehouse=bigquery://{settings.project}.{settings.dataset}")
     roster = f"--roster={settings.run / 'fleet' / fleet.ROSTER_FILE}"
-    both = [topics.subscription(urgent, second=True), topics.subscription(minutes)]
+    others = [topics.subscription(lane) for lane in (minutes, bulk)]
     return {
         "monitor-urgent": job("monitor-urgent", [topics.subscription(urgent)], "--lanes", urgent),
         "monitor-minutes": job(
-            "monitor-minutes", both, "--lanes", urgent, minutes, "--proves", minutes, roster, *keep
+            "monitor-minutes",
+            [topics.subscription(urgent, second=True), *others],
+            *("--lanes", urgent, minutes, bulk, "--proves", minutes, roster, *keep),
         ),
     }
 

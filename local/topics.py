@@ -29,9 +29,9 @@ def subscription(topic: str, *, second: bool = False) -> str:
 
 def create(settings: Settings) -> None:
     """Make the lanes' topics and subscriptions; those that exist stay."""
-    urgent, minutes = LANE_TOPICS[pb.LANE_URGENT], LANE_TOPICS[pb.LANE_MINUTES]
-    for topic in (urgent, minutes):
+    for topic in LANE_TOPICS.values():
         create_pair(settings, topic=topic, subscription=subscription(topic))
+    urgent = LANE_TOPICS[pb.LANE_URGENT]
     create_pair(settings, topic=urgent, subscription=subscription(urgent, second=True))
 
 

@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipelines.options import MonitorConfig
+from pipelines.options import MonitorConfig, feeds
 from schemas.archive import DEAD_LETTER_SCHEMA
 from transforms.alarm_store import AlarmStore
 from transforms.archive_raw import ArchiveRaw
@@ -68,7 +68,7 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
             f"Read{lane.capitalize()}": _subscription(url, lane, native)
             for lane in config.lanes
             for url in config.input
-            if url.rsplit("/", 1)[-1].startswith(lane)
+            if feeds(url, lane)
         },
         archive=ArchiveRaw(f"{output}/archive", config.archive_hold_s) if output else None,
         dead_letters=dead_letters if output else None,

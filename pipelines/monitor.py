@@ -17,11 +17,12 @@ from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 
 from pipelines.io import Io, choose_io
-from pipelines.options import BadOptions, MonitorConfig, parse_options
+from pipelines.options import LANES, BadOptions, MonitorConfig, parse_options
 from pipelines.submit import run_until_done
 from serving import registry
 from serving.handlers import LiteRtModelHandler
 from transforms.decode_batches import DecodeBatches
+from transforms.fetch_bulk import FetchBulk
 from transforms.raise_alarms import RaiseAlarms
 from transforms.report_losses import ReportLosses
 from transforms.score_homes import ScoreHomes
@@ -54,18 +55,23 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
     decoded = messages | "DecodeBatches" >> DecodeBatches(
         config.fleet_ca, config.revoked, config.clock_tolerance_s
     )
+    readings, rejected = decoded.readings, decoded.rejected
+    if "bulk" in config.lanes:
+        fetched = decoded.notices | "FetchBulk" >> FetchBulk(config.bulk_folder, config.clock_tolerance_s)
+        readings = (readings, fetched.readings) | "JoinReadings" >> beam.Flatten()
+        rejected = (rejected, fetched.rejected) | "JoinRejected" >> beam.Flatten()
     if io.dead_letters:
-        _ = decoded.rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
+        _ = rejected | "WriteDeadLetters" >> WriteDeadLetters(io.dead_letters)
 
     # Urgent: events go straight to their episode, by no model, window or keyed state.
     evidence = {"events": decoded.events}
     scores = windows = losses = None
 
-    # Minutes: score in the reading stage, then one keyed state a home.
-    if "minutes" in config.lanes:
-        scores = decoded.readings | "ScoreReadings" >> ScoreReadings(models)
+    # Minutes and bulk: score in the reading stage, then one keyed state a home.
+    if scoring(config):
+        scores = readings | "ScoreReadings" >> ScoreReadings(models)
         tracked = (scores, decoded.summaries) | "TrackHomes" >> TrackHomes(
-            report_holes=set(config.lanes) == {"urgent", "minutes"}
+            report_holes=set(config.lanes) == set(LANES)
         )
         scored = tracked.windows | "ScoreHomes" >> ScoreHomes()
         windows = scored.windows
@@ -87,7 +93,12 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
         rows = {"receipts": receipts, "scores": scores, "windows": windows, "losses": losses}
         rows = {name: elements for name, elements in rows.items() if elements is not None}
         _ = rows | "WriteWarehouse" >> io.warehouse
-    return Built(receipts, raised.episodes, scores, windows, decoded.rejected)
+    return Built(receipts, raised.episodes, scores, windows, rejected)
+
+
+def scoring(config: MonitorConfig) -> bool:
+    """Has this job a lane that carries readings? Then it wants models."""
+    return not {"minutes", "bulk"}.isdisjoint(config.lanes)
 
 
 def model_handlers(folder: str = "") -> dict[str, ModelHandler]:
@@ -105,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO)
     try:
         config, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
-        models = model_handlers(config.models) if "minutes" in config.lanes else {}
+        models = model_handlers(config.models) if scoring(config) else {}
     except (BadOptions, registry.ModelRefused) as error:
         print(f"monitor: {error}", file=sys.stderr)
         return 2

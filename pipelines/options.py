@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from transforms.decode_batches import CLOCK_TOLERANCE_S
 
-LANES: Final = ("urgent", "minutes")
+LANES: Final = ("urgent", "minutes", "bulk")
+
+
+def feeds(url: str, lane: str) -> bool:
+    """Does this subscription carry this lane? It is named after it.
+
+    >>> feeds("pubsub://project/bulk-monitor", "bulk"), feeds("gs://bucket/archive", "bulk")
+    (True, False)
+    """
+    return url.startswith("pubsub://") and url.rsplit("/", 1)[-1].startswith(lane)
 
 
 class MonitorConfig(BaseModel):
@@ -19,7 +28,7 @@ class MonitorConfig(BaseModel):
     Attributes:
         input: Pub/Sub subscriptions of the lanes (pubsub://PROJECT/SUBSCRIPTION, named after their
             lane), or one archive folder (gs://… or a local path).
-        lanes: Lanes that this job handles.
+        lanes: Lanes that this job handles; by default those that it has an input for, of files all.
         output: Folder of archive/ and dead_letters/; with files, of everything that the replay writes.
             "" for a live job of the urgent lane that keeps nothing: object storage then cannot hold an
             alarm. Another job keeps the lane from a subscription of its own.
@@ -31,6 +40,8 @@ class MonitorConfig(BaseModel):
             minutes lane.
         proves: Lanes whose path this job proves; empty: all of its lanes. A second job of a lane leaves
             that to the first, whose death it must not hide.
+        bulk: Folder to which gateways upload hourly objects; "" takes the output's bucket, of a local
+            output the folder itself, and of files the folder that the archive lies in.
         models: Folder of model cards and weights, "" for those of the package.
         archive_hold_s: How long a small bundle's messages may wait in the runner's state for others, to
             become one object; 0: each bundle writes. Only where that state outlives every failure.
@@ -40,7 +51,7 @@ class MonitorConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: tuple[str, ...] = Field(min_length=1)
-    lanes: tuple[str, ...] = LANES
+    lanes: tuple[str, ...] = ()
     output: str = ""
     alarms: str = ""
     warehouse: str = ""
@@ -48,6 +59,7 @@ class MonitorConfig(BaseModel):
     revoked: str = ""
     roster: str = ""
     proves: tuple[str, ...] = ()
+    bulk: str = ""
     models: str = ""
     archive_hold_s: float = Field(default=0.0, ge=0, le=600)
     clock_tolerance_s: float = Field(default=CLOCK_TOLERANCE_S, gt=0, le=31 * 86_400)
@@ -56,6 +68,20 @@ class MonitorConfig(BaseModel):
     def live(self) -> bool:
         """Whether this job reads Pub/Sub, and may therefore act."""
         return self.input[0].startswith("pubsub://")
+
+    @property
+    def bulk_folder(self) -> str:
+        """`bulk` with its default filled in."""
+        near = self.output if self.live else self.input[0].rstrip("/").rpartition("/")[0]
+        return self.bulk or ("/".join(near.split("/")[:3]) if near.startswith("gs://") else near)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_lanes(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not given.get("lanes") and given.get("input"):
+            fed = tuple(lane for lane in LANES if any(feeds(url, lane) for url in given["input"]))
+            return {**given, "lanes": fed or LANES}
+        return given
 
     @model_validator(mode="after")
     def _fits_together(self) -> MonitorConfig:
@@ -119,7 +145,7 @@ def complaint(problem: object) -> str:
 
 _HELP: Final = {
     "input": "pubsub://PROJECT/SUBSCRIPTION, one a lane; or a folder of archived batches",
-    "lanes": f"lanes to handle (default: {' '.join(LANES)})",
+    "lanes": f"lanes to handle, of {' '.join(LANES)} (default: those of the inputs; of files all)",
     "output": "folder for archive and dead letters; with files, for everything that a replay writes; none "
     "for an urgent job that only raises alarms",
     "alarms": "firestore://PROJECT, where alarms go",
@@ -128,6 +154,7 @@ _HELP: Final = {
     "revoked": "file of revoked certificate serials",
     "roster": "file of the homes that must be heard",
     "proves": "lanes whose path this job proves (default: all of its lanes)",
+    "bulk": "folder to which gateways upload hourly objects (default: the output's bucket or folder)",
     "models": "folder of model cards and weights (default: the package's)",
     "archive_hold_s": "seconds that small bundles may wait in the runner's state to share an archive object "
     "(default: 0, each bundle writes; needs a state that outlives every failure)",

@@ -23,6 +23,7 @@ from schemas.errors import BadInput
 from schemas.readings import ACCEL_SHAPE, AIR_SHAPE, LOG_MEL_SHAPE, PIR_SHAPE, SECONDS, check_reading
 
 VERSION: Final = 1
+MAX_MINUTE_US: Final = 4_102_444_800_000_000  # 2100: what a name can say
 PREFIX: Final = "bulk"
 MAX_OBJECT_BYTES: Final = 64 << 20
 MAX_RAW_BYTES: Final = 128 << 20  # refuses a decompression bomb before it unfolds

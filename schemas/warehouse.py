@@ -68,7 +68,7 @@ READINGS_SCORES: Final = Table(
         ),
         _record(
             "quantities",
-            "Small summaries of the minute (transforms.score_readings.SUMMARY_NAMES).",
+            "Small summaries of the minute (schemas.live_features.SUMMARY_NAMES).",
             _field("name", "STRING", "With its unit."),
             _field("value", "FLOAT", "NULL: no data.", "NULLABLE"),
         ),

@@ -62,6 +62,23 @@ def accepted_reading(message: RawMessage, header: pb.Header, reading: pb.Reading
     )
 
 
+def accepted_features(message: RawMessage, header: pb.Header, features: pb.Features) -> AcceptedReading:
+    """Of completed features: the same reading as the one whose payload follows."""
+    return AcceptedReading(
+        home_id=header.home_id,
+        gateway_id=header.gateway_id,
+        batch_id=str(batch_id(header)),
+        epoch=header.epoch.hex(),
+        seq=header.seq,
+        reading=b"",
+        family=READING_KINDS[features.kind],
+        arming_mode=ARMING_MODES.get(header.arming.mode, ""),
+        publish_us=message.publish_us,
+        lane=message.lane,
+        features=features.SerializeToString(),
+    )
+
+
 def accepted_event(
     message: RawMessage,
     header: pb.Header,
@@ -136,6 +153,7 @@ def gaps_json(header: pb.Header) -> str:
 
 def sensors_json(body: pb.Body) -> str:
     """Body → JSON object sensor_id → {kind, room, battery_percent}: schemas.alarms.SensorStatus."""
+    told: list[pb.Reading | pb.Features] = [*body.readings, *body.features]
     return json.dumps(
         {
             r.sensor_id: {
@@ -143,7 +161,7 @@ def sensors_json(body: pb.Body) -> str:
                 "room": r.room,
                 "battery_percent": r.battery_percent if r.HasField("battery_percent") else None,
             }
-            for r in body.readings
+            for r in told
             if r.kind in READING_KINDS and 1 <= len(r.sensor_id) <= MAX_ID_CHARS
         },
         sort_keys=True,

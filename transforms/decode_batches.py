@@ -29,11 +29,13 @@ from schemas.envelope import open_body, parse_envelope, read_envelope, verify_si
 from schemas.errors import BadInput
 from schemas.events import is_life_safety
 from schemas.identity import GatewayIdentity
+from schemas.live_features import check_features, complete
 from schemas.readings import MAX_ID_CHARS, check_reading
 from transforms.batch_parts import (
     MAX_INT64,
     Fault,
     accepted_event,
+    accepted_features,
     accepted_reading,
     batch_summary,
     dead_letter,
@@ -58,6 +60,7 @@ class Decoded(NamedTuple):
     readings: list[AcceptedReading]
     events: list[AcceptedEvent]
     rejected: list[DeadLetter]
+    notices: list[RawMessage] = []  # noqa: RUF012 (never written to): the message, if it announces objects
 
 
 def decode(
@@ -126,16 +129,25 @@ def _accept(
     readings: list[AcceptedReading] = []
     events: list[AcceptedEvent] = []
     rejected: list[DeadLetter] = []
-    ordinary = len(body.readings)
+    ordinary = len(body.readings) + len(body.features) + len(body.bulk)
     if batch_fault is None:
         for part, reading in enumerate(body.readings):
             try:
                 check_reading(reading)
-                _check_minute(reading.minute_us, message.publish_us, tolerance_us)
+                check_minute(reading.minute_us, message.publish_us, tolerance_us)
             except BadInput as error:
                 rejected.append(dead_letter(message, header, Fault("reading", error), "reading", part))
             else:
                 readings.append(accepted_reading(message, header, reading))
+        for part, sent in enumerate(body.features, len(body.readings)):
+            features = complete(sent, header.gateway_id, body)
+            try:
+                check_features(features)
+                check_minute(features.minute_us, message.publish_us, tolerance_us)
+            except BadInput as error:
+                rejected.append(dead_letter(message, header, Fault("features", error), "reading", part))
+            else:
+                readings.append(accepted_features(message, header, features))
     for part, event in enumerate(body.events):
         if not is_life_safety(event.code):
             ordinary += 1
@@ -153,7 +165,8 @@ def _accept(
         return Decoded(None, [], events, [dead_letter(message, header, batch_fault, "batch", -1)])
     ahead_us = header.created_us - message.publish_us
     suspect = header.clock_unset or ahead_us > tolerance_us or -ahead_us > MAX_AGE_US
-    return Decoded(batch_summary(message, header, body, suspect), readings, events, rejected)
+    notices = [message] if body.bulk else []
+    return Decoded(batch_summary(message, header, body, suspect), readings, events, rejected, notices)
 
 
 def _batch_fault(
@@ -166,9 +179,9 @@ def _batch_fault(
         error = f"certificate expired {overdue_us / DAY_US:.1f} days ago, limit {CERT_GRACE_US / DAY_US:.0f}"
     elif early_us > tolerance_us:
         error = f"certificate is valid in {early_us // SECOND_US} s, limit {tolerance_us // SECOND_US}"
-    elif max(len(body.readings), len(body.events)) > MAX_PARTS:
+    elif max(parts := _parts(body)) > MAX_PARTS:
         error = (
-            f"batch has {len(body.readings)} readings and {len(body.events)} events, limit {MAX_PARTS} each"
+            f"batch has {parts[0]} readings, {parts[1]} events and {parts[2]} objects, limit {MAX_PARTS} each"
         )
         return Fault("body", BadInput(error))
     else:
@@ -176,7 +189,16 @@ def _batch_fault(
     return Fault("validity", BadInput(error))
 
 
-def _check_minute(minute_us: int, publish_us: int, tolerance_us: int) -> None:
+def _parts(body: pb.Body) -> tuple[int, int, int]:
+    """Readings in either form, events, objects announced."""
+    return len(body.readings) + len(body.features), len(body.events), len(body.bulk)
+
+
+def check_minute(minute_us: int, publish_us: int, tolerance_us: int) -> None:
+    """
+    Raises:
+        BadInput: A reading's minute is too far ahead of its arrival, or too old.
+    """
     ahead_us = minute_us - publish_us
     if ahead_us > tolerance_us:
         raise BadInput(
@@ -204,12 +226,14 @@ class DecodedBatches(NamedTuple):
     readings: PCollection[AcceptedReading]
     events: PCollection[AcceptedEvent]
     summaries: PCollection[BatchSummary]
+    notices: PCollection[RawMessage]
     rejected: PCollection[DeadLetter]
 
 
 @dataclass
 class DecodeBatches(beam.PTransform):
-    """RawMessage → readings, events, summaries, and dead letters with stage, reason and whole payload.
+    """RawMessage → readings, events, summaries, the messages that announce bulk objects, and dead letters
+    with stage, reason and whole payload.
 
     Attributes:
         ca: The fleet CA: PEM, or the path of a PEM file.
@@ -225,11 +249,17 @@ class DecodeBatches(beam.PTransform):
         outputs = messages | "VerifyAndSplit" >> (
             beam.ParDo(_Decode(self.ca, self.revoked, int(self.clock_tolerance_s * SECOND_US)))
             .with_output_types(
-                AcceptedReading, events=AcceptedEvent, summaries=BatchSummary, rejected=DeadLetter
+                AcceptedReading,
+                events=AcceptedEvent,
+                summaries=BatchSummary,
+                notices=RawMessage,
+                rejected=DeadLetter,
             )
-            .with_outputs("events", "summaries", "rejected", main="readings")
+            .with_outputs("events", "summaries", "notices", "rejected", main="readings")
         )
-        return DecodedBatches(outputs.readings, outputs.events, outputs.summaries, outputs.rejected)
+        return DecodedBatches(
+            outputs.readings, outputs.events, outputs.summaries, outputs.notices, outputs.rejected
+        )
 
 
 class _Decode(beam.DoFn):
@@ -275,6 +305,8 @@ class _Decode(beam.DoFn):
             yield TaggedOutput("events", event)
         if decoded.summary is not None:
             yield TaggedOutput("summaries", decoded.summary)
+        for notice in decoded.notices:
+            yield TaggedOutput("notices", notice)
         for letter in decoded.rejected:
             yield TaggedOutput("rejected", letter)
 

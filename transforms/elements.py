@@ -54,8 +54,9 @@ class AcceptedReading(NamedTuple):
     Attributes:
         home_id: Tenant key; every grouping starts with it.
         batch_id: Identity of its batch.
-        reading: Serialized hearthwatch.v1.Reading.
+        reading: Serialized hearthwatch.v1.Reading; b"": it came as features.
         arming_mode: Of the batch's arming snapshot: "disarmed", "stay", "away" or "".
+        features: Serialized hearthwatch.v1.Features, completed; b"": it came with its payload.
     """
 
     home_id: str
@@ -68,6 +69,7 @@ class AcceptedReading(NamedTuple):
     arming_mode: str
     publish_us: int
     lane: str
+    features: bytes = b""
 
 
 class AcceptedEvent(NamedTuple):
@@ -133,7 +135,7 @@ class Score(NamedTuple):
         label: The most probable class. score: its probability in [0, 1].
         labels, probabilities: Every class of the model, in its order.
         model_version: Of the weights that said so.
-        quantities: Small summaries for charts, by transforms.score_readings.SUMMARY_NAMES of the
+        quantities: Small summaries for charts, by schemas.live_features.SUMMARY_NAMES of the
             family (for air: last value of each channel).
     """
 

@@ -7,12 +7,12 @@ that score; both are counted, the reading itself is archived already.
 
 A device that sends no waveform (a plain Zigbee contact) is not asked of a model: its own verdict
 becomes the score, with `model_version` "device", so that no dashboard mistakes it for a model's. A
-sound sensor that sends levels only has no verdict: its score has an empty label and its quantities.
+sound sensor that sends levels only has no verdict: its score has an empty label and its quantities. A
+reading may come as features (adaptive uplink): the models cannot tell.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -28,21 +28,14 @@ from numpy.typing import NDArray
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
 from schemas.features import input_shape, model_inputs
-from schemas.readings import AIR_CHANNELS, READING_KINDS, air_samples, pir_waveform, sound_levels
+from schemas.live_features import model_input_of, quantities, summary_of
+from schemas.readings import READING_KINDS
 from transforms.elements import AcceptedReading, Score
 
 FAMILIES: Final = tuple(READING_KINDS.values())
 DEVICE: Final = "device"
 BLOCK: Final = 64  # readings that features and model take at once
 
-# What `Score.quantities` holds, by family; NaN is "no data". Energy: standard deviation of the PIR
-# waveform in ADC counts. Contact: state at the end of the minute (0 or 1), flips during it.
-SUMMARY_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "air": tuple(channel.name for channel in AIR_CHANNELS),
-    "sound": ("max_dba", "mean_dba"),
-    "motion": ("energy", "occupied"),
-    "contact": ("open", "changes"),
-}
 # What a device without a waveform can say. Not "person": a bare PIR cannot tell one from a pet.
 DEVICE_LABELS: Final[dict[str, tuple[str, ...]]] = {
     "motion": ("nobody", "occupied"),
@@ -65,36 +58,12 @@ class Verdict(Protocol):
     def model_version(self) -> str: ...
 
 
-def quantities(family: str, reading: pb.Reading) -> list[float]:
-    """A valid reading → its small summaries, in the order of `SUMMARY_NAMES`.
-
-    Raises:
-        BadInput: A payload of the wrong size or range.
-    """
-    if family == "air":
-        return air_samples(reading.air)[-1].tolist()
-    if family == "sound":
-        levels = sound_levels(reading.sound)
-        return [float(levels.max()), float(levels.mean())] if levels.size else [math.nan, math.nan]
-    if family == "motion":
-        pir = pir_waveform(reading.motion)
-        return [math.nan if pir is None else _deviation(pir), float(reading.motion.occupied)]
-    return [float(reading.contact.open), float(len(reading.contact.changes_ms))]
-
-
-def _deviation(counts: NDArray[np.int16]) -> float:
-    """Standard deviation. Of whole numbers both sums are exact, so this form loses nothing."""
-    values = counts.astype(np.float64)
-    total, squares = int(values.sum()), int(values @ values)
-    return math.sqrt(len(counts) * squares - total * total) / len(counts)
-
-
-def device_score(blank: Score, reading: pb.Reading) -> Score:
-    """The score of a reading without a waveform: what its device says."""
+def device_score(blank: Score) -> Score:
+    """The score of a reading without a waveform: what its device says (second of its quantities)."""
     labels = DEVICE_LABELS.get(blank.family, ())
     if not labels:
         return blank._replace(model_version=DEVICE)
-    active = reading.motion.occupied if blank.family == "motion" else bool(reading.contact.changes_ms)
+    active = blank.quantities[1] > 0
     return blank._replace(
         label=labels[active],
         score=1.0,
@@ -174,30 +143,56 @@ class Block(NamedTuple):
 
 def prepare(accepted: Sequence[AcceptedReading]) -> Block:
     """Accepted readings of one family, at least one → a block; a bad one spoils no other."""
+    whole = [element for element in accepted if not element.features]
+    light = [element for element in accepted if element.features]
+    if whole and light:
+        return _joined([prepare(whole), _prepare_features(light)])
+    if light:
+        return _prepare_features(light)
     family = accepted[0].family
     readings = [pb.Reading.FromString(element.reading) for element in accepted]
     try:
         places, inputs = model_inputs(family, readings)
-        scores = [_blank(element, read) for element, read in zip(accepted, readings, strict=True)]
+        scores = [
+            _blank(element, read, quantities(family, read))
+            for element, read in zip(accepted, readings, strict=True)
+        ]
     except BadInput:
         # DecodeBatches has checked them: only features of a later version can refuse one here.
         if len(accepted) == 1:
             return Block([], [], np.zeros((0, *input_shape(family))), 1)
-        alone = [prepare([element]) for element in accepted]
-        return Block(
-            [score for block in alone for score in block.device],
-            [score for block in alone for score in block.blanks],
-            np.concatenate([block.inputs for block in alone if block.blanks] or [alone[0].inputs]),
-            sum(block.unscorable for block in alone),
-        )
+        return _joined([prepare([element]) for element in accepted])
     modelled = set(places)
-    device = [
-        device_score(score, readings[place]) for place, score in enumerate(scores) if place not in modelled
-    ]
+    device = [device_score(score) for place, score in enumerate(scores) if place not in modelled]
     return Block(device, [scores[place] for place in places], inputs, 0)
 
 
-def _blank(element: AcceptedReading, reading: pb.Reading) -> Score:
+def _prepare_features(accepted: Sequence[AcceptedReading]) -> Block:
+    """Readings that came as features: the models see what the gateway computed."""
+    device, blanks, inputs = [], [], []
+    for element in accepted:
+        features = pb.Features.FromString(element.features)
+        score, seen = _blank(element, features, summary_of(features)), model_input_of(features)
+        if seen is None:
+            device.append(device_score(score))
+        else:
+            blanks.append(score)
+            inputs.append(seen)
+    nothing = np.zeros((0, *input_shape(accepted[0].family)))
+    return Block(device, blanks, np.stack(inputs) if inputs else nothing, 0)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """Blocks of one family, at least one → one block."""
+    return Block(
+        [score for block in blocks for score in block.device],
+        [score for block in blocks for score in block.blanks],
+        np.concatenate([block.inputs for block in blocks if block.blanks] or [blocks[0].inputs]),
+        sum(block.unscorable for block in blocks),
+    )
+
+
+def _blank(element: AcceptedReading, reading: pb.Reading | pb.Features, summary: list[float]) -> Score:
     """A reading's score without a verdict."""
     return Score(
         home_id=element.home_id,
@@ -214,7 +209,7 @@ def _blank(element: AcceptedReading, reading: pb.Reading) -> Score:
         score=0.0,
         labels=[],
         probabilities=[],
-        quantities=quantities(element.family, reading),
+        quantities=summary,
         model_version="",
     )
 

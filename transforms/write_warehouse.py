@@ -29,10 +29,10 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from google.cloud import bigquery
 
+from schemas.live_features import SUMMARY_NAMES
 from schemas.warehouse import BATCHES, LOSSES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.losses import LossChange
-from transforms.score_readings import SUMMARY_NAMES
 from transforms.staged_loads import StagedLoads
 from transforms.warehouse_loads import (
     SCHEME,

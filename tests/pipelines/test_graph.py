@@ -19,7 +19,11 @@ LABELS = Path(__file__).parent / "labels.txt"
 
 def _live(ca: Path, **changes: object) -> MonitorConfig:
     settings = {
-        "input": ("pubsub://hearthwatch/urgent-monitor", "pubsub://hearthwatch/minutes-monitor"),
+        "input": (
+            "pubsub://hearthwatch/urgent-monitor",
+            "pubsub://hearthwatch/minutes-monitor",
+            "pubsub://hearthwatch/bulk-monitor",
+        ),
         "output": "gs://bucket",
         "alarms": "firestore://hearthwatch",
         "warehouse": "bigquery://hearthwatch.hearthwatch",
@@ -101,7 +105,7 @@ def test_holding_small_bundles_adds_one_shuffle_to_the_archive(ca: Path) -> None
     assert [label for label in labels if label.startswith("ArchiveRaw/Group")] == ["ArchiveRaw/GroupPacks"]
 
 
-@pytest.mark.parametrize("lanes", [("urgent",), ("minutes",)], ids=["urgent", "minutes"])
+@pytest.mark.parametrize("lanes", [("urgent",), ("minutes", "bulk")], ids=["urgent", "minutes"])
 def test_dataflow_takes_the_graph_with_its_native_source(ca: Path, lanes: tuple[str, ...]) -> None:
     options = PipelineOptions(
         [

@@ -10,6 +10,7 @@ import pytest
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.envelope import MAX_ENVELOPE_BYTES, seal, signed_bytes
 from schemas.events import Code
+from schemas.live_features import features_of
 from tests.fake_messages import raw_message
 from tests.fakes import (
     DAY_US,
@@ -315,3 +316,42 @@ def test_synthetic_traffic_needs_the_reserved_home() -> None:
     (honest,) = sent(body_of_event(probe), FLEET.prover(), synthetic=True).events
     (silenced,) = sent(body_of_event(SMOKE), GATEWAY, synthetic=True).events
     assert (honest.synthetic, silenced.synthetic) == (True, False)
+
+
+def live(features: list[pb.Features]) -> Decoded:
+    body = pb.Body(features=features, features_minute_us=NOW_US)
+    return decoded(seal(GATEWAY.header(), body, GATEWAY.key, GATEWAY.certificate, dictionary_id=1))
+
+
+def test_features_are_the_reading_that_their_payload_will_be() -> None:
+    whole = body_of_minute(NOW_US, np.random.default_rng(1)).readings
+    features = [features_of(one, GATEWAY.gateway_id, with_log_mel=True) for one in whole]
+    result = live(features)
+    assert result.rejected == []
+    got = [pb.Features.FromString(one.features) for one in result.readings]
+    assert [one.reading_id for one in got] == [one.reading_id for one in whole]
+    assert {one.minute_us for one in got} == {NOW_US}
+    assert {one.reading for one in result.readings} == {b""}
+    assert result.summary is not None
+    sensors = json.loads(result.summary.sensors)
+    assert sensors["motion-hall"] == {"kind": "motion", "room": "hall", "battery_percent": 90}
+    assert len(sensors) == 10
+
+
+def test_bad_features_are_rejected_alone() -> None:
+    whole = body_of_minute(NOW_US, np.random.default_rng(1)).readings[:3]
+    features = [features_of(one, GATEWAY.gateway_id, with_log_mel=False) for one in whole]
+    features[1].steps.append(1)
+    features[2].minute_us = NOW_US + 600 * SECOND_US
+    result = live(features)
+    assert len(result.readings) == 1
+    assert stages(result) == [("features", "reading", 1), ("features", "reading", 2)]
+    assert "steps has 15 numbers, limit exactly 14" in result.rejected[0].message
+
+
+def test_a_packed_envelope_that_is_forged_shows_its_alarm_to_an_operator() -> None:
+    body = body_of_event(event())
+    payload = seal(GATEWAY.header(), body, GATEWAY.key, FLEET.gateway(2).certificate, dictionary_id=1)
+    result = decoded(payload)
+    assert stages(result) == [("signature", "batch", -1)]
+    assert [one.verified for one in result.events] == [False]

@@ -12,6 +12,7 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.features import input_shape
+from schemas.live_features import SUMMARY_NAMES, complete, features_of, quantities
 from schemas.readings import (
     ACCEL_SHAPE,
     AIR_SHAPE,
@@ -28,10 +29,8 @@ from transforms.score_readings import (
     BLOCK,
     DEVICE,
     FAMILIES,
-    SUMMARY_NAMES,
     ScoreReadings,
     prepare,
-    quantities,
 )
 
 KINDS = {
@@ -244,3 +243,40 @@ def test_a_waveform_that_was_not_sent_has_no_energy():
 def test_a_family_without_a_model_is_refused_when_the_job_is_built():
     with pytest.raises(ValueError, match="no model handler for \\['air'\\]"):
         ScoreReadings({family: FakeHandler(family) for family in FAMILIES if family != "air"})
+
+
+def as_features(element: AcceptedReading, *, with_log_mel: bool = True) -> AcceptedReading:
+    """The same reading as the adaptive uplink sends it."""
+    reading = pb.Reading.FromString(element.reading)
+    made = features_of(reading, element.gateway_id, with_log_mel=with_log_mel)
+    made = complete(made, element.gateway_id, pb.Body(features_minute_us=reading.minute_us))
+    return element._replace(reading=b"", features=made.SerializeToString())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_and_payloads_share_a_block_and_a_model_cannot_tell_them_apart(family):
+    whole, light = accepted(family, "a"), as_features(accepted(family, "a"))
+    other = accepted(family, "b")
+    block, alone = prepare([light, other]), prepare([whole])
+    assert block.inputs.shape == (2, *input_shape(family))
+    assert {score.sensor_id for score in block.blanks} == {"a", "b"}
+    place = [score.sensor_id for score in block.blanks].index("a")
+    most = 16 if family == "sound" else 1 / 64 + 1e-6
+    assert np.abs(block.inputs[place].astype(float) - alone.inputs[0]).max() <= most
+    score, exact = block.blanks[place], alone.blanks[0]
+    assert score._replace(quantities=[]) == exact._replace(quantities=[])
+    assert score.quantities == pytest.approx(exact.quantities, abs=0.51)
+
+
+@pytest.mark.parametrize("family", ["motion", "contact"])
+def test_a_device_without_waveform_says_the_same_as_features(family):
+    whole = accepted(family, "a", bare=True)
+    (said,), (exact,) = prepare([as_features(whole)]).device, prepare([whole]).device
+    assert (said.label, said.score, said.model_version) == (exact.label, 1.0, DEVICE)
+
+
+def test_a_sound_whose_log_mel_stayed_at_home_has_levels_and_no_verdict():
+    block = prepare([as_features(accepted("sound"), with_log_mel=False)])
+    assert block.blanks == []
+    (said,) = block.device
+    assert (said.label, said.probabilities, said.quantities[0]) == ("", [], 60.0)
