@@ -45,9 +45,8 @@ def samples(seed: int) -> Iterator[bytes]:
             policy = LivePolicy(sender.gateway_id)
             for seq, minute in enumerate(render(seed, home, 60, start_us), int(rng.integers(1, 1 << 20))):
                 readings = [_renamed(r, names, sender.gateway_id) for r in minute.body.readings]
-                split = policy.split(
-                    minute.minute_us, readings, armed=minute.mode != "disarmed", payloads=False
-                )
+                arming = pb.Arming(mode=MODES[minute.mode])
+                split = policy.split(minute.minute_us, readings, arming, payloads=False)
                 for features in split.live.features:
                     features.log_mel = b""  # compressed already: a dictionary has nothing to say of it
                 yield _sealed(sender, seq, minute.minute_us, minute.mode, split.live)

@@ -92,6 +92,7 @@ class PubsubConfig(_Strict):
     project: str = Field(min_length=1)
     urgent_topic: str = Field(default="urgent", min_length=1)
     minutes_topic: str = Field(default="minutes", min_length=1)
+    bulk_topic: str = Field(default="bulk", min_length=1)
 
 
 class ArmingConfig(_Strict):
@@ -144,9 +145,35 @@ class OutboxConfig(_Strict):
     )
 
 
-class UplinkConfig(_Strict):
-    """How hard the gateway tries. All in real seconds."""
+class ObjectsConfig(_Strict):
+    """The hourly objects of the adaptive uplink: where they go, when, and how fast."""
 
+    bucket: str = Field(min_length=1, description="of Cloud Storage, for the whole fleet")
+    period_s: int = Field(default=3600, ge=60, le=3600, description="seconds of readings in one object")
+    delay_s: int = Field(
+        default=660, ge=0, le=3600, description="seconds after the period, at least: no window waits for it"
+    )
+    spread_s: int = Field(
+        default=1800, ge=0, le=3600, description="seconds over which a fleet's gateways spread after that"
+    )
+    bytes_per_s: int = Field(
+        default=64 << 10, ge=1 << 10, le=1 << 30, description="bytes a real second, at most"
+    )
+
+    @model_validator(mode="after")
+    def _divides_the_hour(self) -> Self:
+        if 3600 % self.period_s or self.period_s % 60:
+            raise ValueError(f"period_s is {self.period_s}, limit: whole minutes that divide an hour")
+        return self
+
+
+class UplinkConfig(_Strict):
+    """What travels live, and how hard the gateway tries. Times in real seconds."""
+
+    policy: Literal["full", "adaptive"] = Field(
+        default="full",
+        description="full: each minute's payloads live; adaptive: features live, payloads hourly",
+    )
     urgent_timeout_s: float = Field(default=5.0, ge=0.5, le=60, description="seconds for an attempt")
     minutes_timeout_s: float = Field(default=20.0, ge=0.5, le=120, description="seconds for an attempt")
     first_backoff_s: float = Field(default=0.5, ge=0.05, le=10, description="seconds after one failure")
@@ -172,6 +199,7 @@ class GatewayConfig(_Strict):
     broker: BrokerConfig = BrokerConfig()
     arming: ArmingConfig = ArmingConfig()
     uplink: UplinkConfig = UplinkConfig()
+    objects: ObjectsConfig | None = Field(default=None, description="needed for the adaptive uplink")
     sensors: list[SensorConfig] = Field(default_factory=list, max_length=200)
     users: list[UserConfig] = Field(default_factory=list, max_length=50)
     batch_period_s: Literal[60] = Field(default=60, description="seconds; the reading is a minute")
@@ -182,6 +210,12 @@ class GatewayConfig(_Strict):
     prover_period_s: float = Field(
         default=60.0, ge=1, le=3600, description="seconds between the synthetic gateway's test events"
     )
+
+    @model_validator(mode="after")
+    def _has_somewhere_to_put_objects(self) -> Self:
+        if self.uplink.policy == "adaptive" and self.objects is None:
+            raise ValueError("uplink.policy is adaptive, limit: needs objects.bucket")
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

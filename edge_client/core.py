@@ -20,6 +20,7 @@ from edge_client.messages import MAX_AHEAD_US, believe_clock, parse_frame, parse
 from edge_client.minute import MinuteBuffer, minute_of
 from edge_client.outbox import Change, Draft, IntakeRow, Outbox, OutboxUnavailable
 from edge_client.pending import Pending
+from edge_client.policy import ALARM_LIVE_US, LivePolicy, UplinkPolicy, is_alarm
 from edge_client.rules import HomeRules, merged
 from edge_client.signals import NewId, Signal
 from schemas import hearthwatch_v1_pb2 as pb
@@ -78,10 +79,11 @@ class Core:
         self._acknowledge, self._committed, self._redeliver = acknowledge, committed, redeliver
         self._sensors = {s.id: s for s in config.sensors}
         self.counts = Counts()
+        self.uplink = UplinkPolicy(config.uplink.policy)  # may be set at any time, by any thread
+        self._live, self._payloads_until_us = LivePolicy(config.gateway_id), 0  # elapsed
         self._pending = Pending()
-        self._noted = b""
+        self._noted, self._retry_at_us = b"", 0  # elapsed
         self._commit_at_us: int | None = None  # elapsed
-        self._retry_at_us = 0  # elapsed
         self._refused = False  # by the disk, at the last try
         self._left_with_broker = False  # messages that memory had no room for
         self._told_damage = b""
@@ -263,8 +265,14 @@ class Core:
         if sensor is not None:
             self._signals(self.rules.garbage(sensor.id, now), now)
 
+    def send_payloads(self, us: int) -> None:
+        """Under any policy, payloads travel live for so long from now on: somebody wants to look."""
+        self._payloads_until_us = max(self._payloads_until_us, self._clock.elapsed_us() + us)
+
     def _signals(self, signals: list[Signal], now: Moment) -> None:
         for signal in signals:
+            if is_alarm(signal):
+                self.send_payloads(ALARM_LIVE_US)
             self._pending.events.append(self.rules.event(signal, now))
 
     def _commit_if_due(self, now: Moment) -> None:
@@ -355,13 +363,17 @@ class Core:
         if self._pending.arrivals:
             self._commit(now)  # one order on disk: intake, then the batch that replaces it
         readings, sealed = self._buffer.peek(minute_us)
+        arming = self.rules.arming.snapshot()
+        payloads = self.uplink is UplinkPolicy.FULL or now.elapsed_us < self._payloads_until_us
+        split = self._live.split(minute_us, readings, arming, payloads=payloads)
         self._outbox.commit(
             Change(
                 now.utc_us,
-                self.rules.arming.snapshot(),
-                drafts=[Draft(pb.LANE_MINUTES, pb.Body(readings=readings))],
+                arming,
+                drafts=[Draft(pb.LANE_MINUTES, split.live, packed=not payloads)],
                 sealed=sealed,
                 sealed_minutes=[minute_us],
+                raw={minute_us: split.later} if split.later else {},
             )
         )
         self._buffer.commit(minute_us, sealed)

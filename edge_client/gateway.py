@@ -1,7 +1,8 @@
-"""A home's gateway: broker → rules and minutes → outbox → Pub/Sub, on four threads.
+"""A home's gateway: broker → rules and minutes → outbox → Pub/Sub and object storage, on six threads.
 
 The network thread of MQTT hands messages over; one thread (the core's) applies the rules and
-commits; two publish. The simulator hosts many in one process: they share clock and publisher.
+commits; three publish, one uploads hourly objects. The simulator hosts many in one process: they
+share clock and publisher.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from collections.abc import Callable
 from importlib import metadata
 
 from edge_client import witness
-from edge_client.clock import Clock
+from edge_client.clock import SECOND_US, Clock
 from edge_client.config import GatewayConfig
 from edge_client.core import Core, Counts
+from edge_client.hourly import HourlyObjects
 from edge_client.identity import load_identity
 from edge_client.intake import Arrival, MqttIntake
+from edge_client.object_store import CloudStorage, ObjectStore
 from edge_client.outbox import Outbox, OutboxUnavailable
+from edge_client.policy import UplinkPolicy
 from edge_client.publisher import Publisher
 from edge_client.uplink import LaneCount, Uplink
 from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
+from schemas.errors import BadInput
 
 _log = logging.getLogger(__name__)
 _BURST = 200  # messages taken in before the next step
@@ -43,16 +48,18 @@ class Gateway:
         *,
         clock: Clock,
         publisher: Publisher,
+        store: ObjectStore | None = None,
         rng: random.Random | None = None,
         random_bytes: RandomBytes = os.urandom,
     ) -> None:
         """
         Args:
+            store: Where hourly objects go; by default the configured bucket.
             publisher: May be shared by all gateways of a process; it is not closed here.
             rng: For jitter. random_bytes: n → n bytes, for epochs and event ids.
         """
         self.config = config
-        self._clock, self._publisher = clock, publisher
+        self._clock, self._publisher, self._store = clock, publisher, store
         self._rng = rng or random.Random()
         self._random_bytes = random_bytes
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
@@ -84,10 +91,13 @@ class Gateway:
             committed=self._uplink.wake,
             redeliver=self._redeliver,
         )
+        self._objects = self._hourly_objects()
         self._thread = threading.Thread(target=self._run, name=f"{config.gateway_id}-core", daemon=True)
         self._started = True
         self._uplink.start()
         self._thread.start()
+        if self._objects:
+            self._objects.start()
         self._intake.start()
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -106,13 +116,42 @@ class Gateway:
         self._arrivals.put(None)
         self._thread.join(timeout_s)
         self._intake.stop()
+        if self._objects:
+            self._objects.stop(timeout_s)
         self._uplink.stop(timeout_s)
         self._outbox.close()
 
     @property
     def healthy(self) -> bool:
         """Are all its threads running?"""
-        return self._started and self._thread.is_alive() and self._uplink.alive
+        objects = self._objects is None or self._objects.alive
+        return self._started and self._thread.is_alive() and self._uplink.alive and objects
+
+    def set_uplink(self, policy: UplinkPolicy) -> None:
+        """Choose what travels live from the next minute on. What is kept already still follows.
+
+        Raises:
+            BadInput: Adaptive, and the configuration names no bucket.
+        """
+        if policy is UplinkPolicy.ADAPTIVE and self._objects is None:
+            raise BadInput("uplink.policy is adaptive, limit: needs objects.bucket")
+        if policy is not self._core.uplink:
+            _log.info("%s: uplink is %s from now on", self.config.gateway_id, policy)
+        self._core.uplink = policy
+
+    def send_payloads(self, seconds: float) -> None:
+        """Payloads travel live for so many seconds of its clock, whatever the policy."""
+        self._core.send_payloads(int(seconds * SECOND_US))
+
+    @property
+    def objects_uploaded(self) -> int:
+        """Hourly objects since start."""
+        return self._objects.uploaded if self._objects else 0
+
+    @property
+    def kept_minutes(self) -> int:
+        """Minutes whose payloads wait for their object to be uploaded."""
+        return len(self._outbox.raw_waiting())
 
     @property
     def connected(self) -> bool:
@@ -160,6 +199,23 @@ class Gateway:
         self._intake.reconnect()
         if not self._stopping.is_set():
             self._no_waiting.clear()
+
+    def _hourly_objects(self) -> HourlyObjects | None:
+        config = self.config
+        if config.objects is None:
+            return None
+        return HourlyObjects(
+            self._outbox,
+            self._store or CloudStorage(config.objects.bucket),
+            home_id=config.home_id,
+            gateway_id=config.gateway_id,
+            file=config.outbox.path.with_name(f"{config.outbox.path.name}.object"),
+            config=config.objects,
+            clock=self._clock,
+            arming=lambda: self.arming,
+            committed=self._uplink.wake,
+            rng=self._rng,
+        )
 
     def _run(self) -> None:
         wait_s = 0.0
@@ -223,6 +279,7 @@ def make_uplink(
         topics={
             pb.LANE_URGENT: config.pubsub.urgent_topic,
             pb.LANE_MINUTES: config.pubsub.minutes_topic,
+            pb.LANE_BULK: config.pubsub.bulk_topic,
         },
         config=config.uplink,
         fresh_since_us=lambda: clock.now_us() - 2 * config.batch_period_s * 1_000_000,
@@ -234,7 +291,7 @@ def wait_until_idle(gateway: Gateway, timeout_s: float) -> bool:
     """Wait until nothing waits in the outbox → whether that came true within `timeout_s` real seconds."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
-        if not any(gateway.pending(lane) for lane in (pb.LANE_URGENT, pb.LANE_MINUTES)):
+        if not any(gateway.pending(lane) for lane in (pb.LANE_URGENT, pb.LANE_MINUTES, pb.LANE_BULK)):
             return True
         time.sleep(0.02)
     return False

@@ -19,6 +19,7 @@ from edge_client.clock import SystemClock
 from edge_client.config import load_config
 from edge_client.gateway import Gateway
 from edge_client.identity import load_identity
+from edge_client.policy import UplinkPolicy
 from edge_client.prover import Prover
 from edge_client.publisher import PubsubPublisher
 from edge_client.users import hash_code
@@ -55,6 +56,8 @@ def _serve(path: Path, *, check: bool) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    reread = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: reread.set())
     publisher = PubsubPublisher(config.pubsub.project)
     kind = Prover if config.synthetic else Gateway
     gateway = kind(config, clock=SystemClock(), publisher=publisher)
@@ -65,10 +68,27 @@ def _serve(path: Path, *, check: bool) -> int:
             if not gateway.healthy:
                 _log.critical("%s: a thread ended", config.gateway_id)
                 return EXIT_BROKEN
+            if reread.is_set():
+                reread.clear()
+                _reread(path, gateway)
         return EXIT_OK
     finally:
         gateway.stop()
         publisher.close()
+
+
+def _reread(path: Path, gateway: Gateway | Prover) -> None:
+    """SIGHUP: take over what can change while it runs, the uplink policy; a mistake changes nothing."""
+    try:
+        config = load_config(path)
+        if isinstance(gateway, Gateway):
+            gateway.set_uplink(UplinkPolicy(config.uplink.policy))
+    except BadInput as error:
+        _log.error("not taken over: %s", error)
+        return
+    quiet = {"uplink": {"policy"}}
+    if config.model_dump(exclude=quiet) != gateway.config.model_dump(exclude=quiet):
+        _log.warning("%s: only uplink.policy was taken over, the rest needs a restart", path)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,12 @@
 """The outbox: everything acknowledged waits here, in order and on disk, until it is confirmed.
 
 `(epoch, seq)` is the identity of a batch. `seq` rises by one over all lanes, in the transaction
-that stores the sealed bytes; a new random `epoch` begins where continuity cannot be proven. When
-space runs out, minutes go before events and old before new, and every loss is a declared gap that
-the following headers carry until one of them is confirmed. While the disk refuses, events can still
-be sent from memory (`send_unkept`), and the file is tried again at every call.
+that stores the sealed bytes; a new random `epoch` begins where continuity cannot be proven. Minutes
+whose payloads are to follow in an hourly object are kept beside the batches (edge_client/raw_rows.py).
+When space runs out, these go before batches, minutes before events and old before new, and every
+loss is a declared gap that the following headers carry until one of them is confirmed. While the
+disk refuses, events can still be sent from memory (`send_unkept`), and the file is tried again at
+every call.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from edge_client.emergency import Emergency
 from edge_client.identity import Identity
 from edge_client.minute import SealedSensor
 from edge_client.patience import Hanging, Patience
+from edge_client.raw_rows import RawMinute
 from edge_client.rows import Batch, Rows
 from edge_client.sealing import Change, Draft, Place, Sealer
 from edge_client.store import IntakeRow, OutboxUnavailable
@@ -35,6 +38,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _DAMAGES: Final = (pb.EPOCH_REASON_CORRUPT_OUTBOX, pb.EPOCH_REASON_RESTORED_DISK)
+_OVERHEAD: Final = 4096  # of an envelope at most, but for hundreds of gaps
 MAX_HEADER_GAPS: Final = 500  # oldest first; the others follow when these are confirmed
 
 
@@ -56,7 +60,7 @@ class Outbox:
         """Open the file; where the disk refuses, go on without and try again at every call.
 
         Args:
-            max_bytes: Of envelopes kept.
+            max_bytes: Of envelopes and minutes kept.
             random_bytes: n → n random bytes, for epochs.
             patience_s: Real seconds after which a disk that does not answer counts as one that refuses.
                 What it was doing may still come true: everything that is tried again has its own id.
@@ -127,7 +131,12 @@ class Outbox:
             self._rows.keep_frames(change.frames)
             for reason, minute_us in change.lost:
                 self._skip(reason, minute_us)
+            for minute_us, readings in change.raw.items():
+                self._rows.raw.keep(minute_us, readings)
+            self._evict_raw(0)
             seqs = [self._append(draft, change) for draft in change.drafts]
+            if change.announced:
+                self._rows.raw.announce(change.announced, self._epoch, seqs[-1])
             for minute_us in change.sealed_minutes:
                 self._rows.seal_minute(minute_us)
             self._rows.record_sealed(change.sealed)
@@ -136,6 +145,18 @@ class Outbox:
             return seqs
 
         return self._run(lambda: self._transaction(write))
+
+    def raw_waiting(self) -> list[RawMinute]:
+        """Kept minutes that no notice names yet, oldest first."""
+        return self._run(lambda: self._rows.raw.waiting())
+
+    def raw_read(self, number: int) -> list[pb.Reading] | None:
+        """Readings of a kept minute; None if it is gone or damaged."""
+        return self._run(lambda: self._rows.raw.read(number))
+
+    def lose_raw(self, number: int) -> None:
+        """A kept minute cannot be read: it is dropped and declared."""
+        self._run(lambda: self._transaction(lambda: self._drop_raw(number, pb.GAP_REASON_CORRUPT_ROW)))
 
     def send_unkept(self, change: Change) -> None:
         """Queue the drafts of a change that could not be committed, urgent, in memory only."""
@@ -206,6 +227,7 @@ class Outbox:
             if not row:
                 return
             self._rows.drop(row[0], row[3])
+            self._rows.raw.confirmed(batch.epoch, batch.seq)
             self._rows.gaps_known(row[1])
             if row[2] and batch.epoch == self._epoch and self._epoch_start is not None:
                 self._rows.forget_meta("epoch_start")
@@ -243,7 +265,20 @@ class Outbox:
         self._rows.put_meta("head", str(self._head).encode())
         self._rows.declare(self._epoch, self._head, reason, minute_us)
 
+    def _evict_raw(self, size: int) -> None:
+        """Let kept minutes give way until `size` more bytes fit, or none is left."""
+        raw = self._rows.raw
+        while self._rows.bytes + raw.bytes + size > self._max_bytes and (oldest := raw.oldest()) is not None:
+            self._drop_raw(oldest, pb.GAP_REASON_OUTBOX_FULL)
+
+    def _drop_raw(self, number: int, reason: pb.GapReason) -> None:
+        """What a notice names already is in the cloud: only the rest is a loss."""
+        dropped = self._rows.raw.drop(number)
+        if dropped is not None and not dropped.announced:
+            self._skip(reason, dropped.minute_us)
+
     def _append(self, draft: Draft, change: Change) -> int:
+        self._evict_raw(draft.body.ByteSize() + _OVERHEAD)
         seq = self._head + 1
         oldest = self._rows.one("SELECT min(seq) FROM outbox WHERE epoch = ?", self._epoch)[0]
         told = self._rows.header_gaps(MAX_HEADER_GAPS)
@@ -260,13 +295,13 @@ class Outbox:
 
     def _transaction(self, write: Callable[[], _T]) -> _T:
         assert self._db is not None
-        before = (self._epoch, self._head, self._epoch_start, self._rows.bytes)
+        before = (self._epoch, self._head, self._epoch_start, self._rows.bytes, self._rows.raw.bytes)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             result = write()
             self._db.execute("COMMIT")
         except BaseException:
-            self._epoch, self._head, self._epoch_start, self._rows.bytes = before
+            self._epoch, self._head, self._epoch_start, self._rows.bytes, self._rows.raw.bytes = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

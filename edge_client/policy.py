@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from edge_client.signals import Signal
 from schemas import hearthwatch_v1_pb2 as pb
+from schemas.events import Category, meaning
 from schemas.live_features import features_of
 from schemas.readings import MINUTE_US, sound_levels
 
@@ -22,11 +24,17 @@ _MEMORY: Final = 1 / 15  # of the background, a minute: a radio that plays on be
 ALARM_LIVE_US: Final = 10 * MINUTE_US  # from an alarm on: as long as a window may still change
 
 
-class Uplink(StrEnum):
+class UplinkPolicy(StrEnum):
     """How a home's readings reach the cloud; both store every payload."""
 
     FULL = "full"  # each minute's payloads live
     ADAPTIVE = "adaptive"  # features live, payloads hourly
+
+
+def is_alarm(signal: Signal) -> bool:
+    """Does a signal begin an alarm, for which somebody will want to see all there is?"""
+    lasting = (Category.LIFE, Category.INTRUSION)
+    return signal.qualifier == pb.QUALIFIER_NEW and meaning(signal.code).category in lasting
 
 
 class Split(NamedTuple):
@@ -61,13 +69,15 @@ class LivePolicy:
         self._gateway_id = gateway_id
         self._background: dict[str, float] = {}
 
-    def split(self, minute_us: int, readings: Iterable[pb.Reading], *, armed: bool, payloads: bool) -> Split:
+    def split(
+        self, minute_us: int, readings: Iterable[pb.Reading], arming: pb.Arming, *, payloads: bool
+    ) -> Split:
         """Readings of a minute → the body that goes live and the readings that follow.
 
         Args:
-            armed: In any mode.
             payloads: In alarm, or asked for: all of it travels live.
         """
+        armed = arming.mode in (pb.ARMING_MODE_STAY, pb.ARMING_MODE_AWAY)
         body, later = pb.Body(), []
         for reading in readings:
             deserving = self._hears(reading, armed)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from edge_client import store
 from edge_client.minute import SealedSensor
+from edge_client.raw_rows import RawRows
 from edge_client.store import IntakeRow, Salvage
 from schemas import hearthwatch_v1_pb2 as pb
 
@@ -55,10 +56,11 @@ class HeaderGaps(NamedTuple):
 
 
 class Rows:
-    """Reads and writes on one connection. `bytes` is the size of the envelopes kept."""
+    """Reads and writes on one connection. `bytes` is the size of the envelopes kept, `raw` the minutes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.raw = RawRows(connection)
         self.bytes = int(self.one("SELECT coalesce(sum(length(envelope)), 0) FROM outbox")[0])
 
     def one(self, query: str, *parameters: object) -> tuple[Any, ...]:
@@ -150,13 +152,17 @@ class Rows:
     def lose(self, batch: Batch) -> None:
         """A batch whose checksum does not hold is gone: delete and declare it."""
         self.drop(batch.row_id, len(batch.envelope))
+        self.raw.withdrawn(batch.epoch, batch.seq)
         self.declare(batch.epoch, batch.seq, pb.GAP_REASON_CORRUPT_ROW, batch.created_us)
 
     def make_room(self, size: int, most: int, lane: int, in_flight: Iterable[int]) -> bool:
-        """Evict until `size` fits into `most`: minutes first, then events for an event; False if not."""
+        """Evict until `size` fits into `most`: minutes first, then events for an event; False if not.
+
+        Kept minutes count too; `Outbox` lets them give way before.
+        """
         order = [pb.LANE_MINUTES] if lane == pb.LANE_MINUTES else [pb.LANE_MINUTES, pb.LANE_URGENT]
         for victims in order:
-            while self.bytes + size > most:
+            while self.bytes + self.raw.bytes + size > most:
                 row = self.one(
                     "SELECT id, epoch, seq, created_us, length(envelope) FROM outbox "
                     f"WHERE lane = ? AND id NOT IN ({_ids(in_flight)}) ORDER BY id LIMIT 1",
@@ -166,7 +172,7 @@ class Rows:
                     break
                 self.drop(row[0], row[4])
                 self.declare(row[1], row[2], pb.GAP_REASON_OUTBOX_FULL, row[3])
-        return self.bytes + size <= most
+        return self.bytes + self.raw.bytes + size <= most
 
     def declare(self, epoch: bytes, seq: int, reason: pb.GapReason, created_us: int) -> None:
         """A seq is lost: extend the newest gap if it ends just before, else begin one.
@@ -210,6 +216,7 @@ class Rows:
             found.gaps,
         )
         self.keep_frames(found.intake)
+        self.raw.restore(found.raw)
 
 
 def _ids(ids: Iterable[int]) -> str:

@@ -11,15 +11,18 @@ from edge_client.minute import SealedSensor
 from edge_client.store import IntakeRow
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.envelope import seal
+from schemas.packing import LIVE_DICTIONARY
 
 _CLOCK_UNSET_US: Final = 1_735_689_600_000_000  # 2025: before this software was written
 
 
 class Draft(NamedTuple):
-    """A body to be sealed."""
+    """A body to be sealed. `packed`: with a dictionary, for one that is small and can wait for a cloud
+    that knows it."""
 
     lane: pb.Lane
     body: pb.Body
+    packed: bool = False
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Change:
         sealed: Sensors' minutes that `drafts` contain.
         sealed_minutes: Minutes whose kept messages are now in `drafts`.
         notes: What the rules want to find again after a restart, by name.
+        raw: Readings of a minute that `drafts` leave out, by minute.
+        announced: (number, crc) of the kept minutes whose object the one draft announces.
         lost: Why and of which minute something that was acknowledged will not be in any batch. Each
             takes a seq of its own, which is declared at once.
     """
@@ -45,6 +50,8 @@ class Change:
     sealed: list[SealedSensor] = field(default_factory=list)
     sealed_minutes: list[int] = field(default_factory=list)
     notes: dict[str, bytes] = field(default_factory=dict)
+    raw: dict[int, list[pb.Reading]] = field(default_factory=dict)
+    announced: list[tuple[int, int]] = field(default_factory=list)
     lost: list[tuple[pb.GapReason, int]] = field(default_factory=list)
 
 
@@ -83,4 +90,6 @@ class Sealer(NamedTuple):
             software_version=self.software_version,
             synthetic=self.synthetic,
         )
-        return seal(header, draft.body, self.identity.key, self.identity.certificate)
+        dictionary_id = LIVE_DICTIONARY if draft.packed else 0
+        identity = self.identity
+        return seal(header, draft.body, identity.key, identity.certificate, dictionary_id=dictionary_id)

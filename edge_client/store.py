@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from edge_client import raw_rows
 from schemas.errors import BadInput
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE outbox(
@@ -38,7 +39,9 @@ CREATE TABLE sealed(
     sensor_id TEXT NOT NULL, minute_us INTEGER NOT NULL, seconds INTEGER NOT NULL,
     PRIMARY KEY(sensor_id, minute_us)) WITHOUT ROWID;
 """
-_CREATE: Final = f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT"
+_CREATE: Final = f"BEGIN IMMEDIATE;{_SCHEMA}{raw_rows.SCHEMA}PRAGMA user_version={_VERSION};COMMIT"
+# From each older version to the next; what lies in the file stays.
+_MIGRATIONS: Final = {1: f"BEGIN IMMEDIATE;{raw_rows.SCHEMA}PRAGMA user_version=2;COMMIT"}
 _PRAGMAS: Final = (
     "locking_mode=EXCLUSIVE",
     "journal_mode=WAL",
@@ -74,6 +77,7 @@ class Salvage(NamedTuple):
     outbox: list[tuple[Any, ...]]
     gaps: list[tuple[Any, ...]]
     intake: list[IntakeRow]
+    raw: list[tuple[Any, ...]]
 
 
 def row_crc(epoch: bytes, seq: int, lane: int, envelope: bytes) -> int:
@@ -135,6 +139,9 @@ def open_file(path: Path, *, check: bool) -> sqlite3.Connection:
         if version == 0 and tables == 0:
             connection.executescript(_CREATE)
             return connection
+        while version in _MIGRATIONS:
+            connection.executescript(_MIGRATIONS[version])
+            version += 1
         if version != _VERSION:
             raise BadInput(f"outbox.path: {path} has version {version}, limit {_VERSION}")
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if check else "ok"
@@ -178,7 +185,7 @@ def read_meta(connection: sqlite3.Connection) -> dict[str, bytes]:
 
 def salvage(path: Path) -> Salvage:
     """Corrupt file → what is still whole in it. Never raises for what it cannot read."""
-    found = Salvage({}, [], [], [])
+    found = Salvage({}, [], [], [], [])
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         for key, value, crc in _readable(connection, "SELECT key, value, crc FROM meta"):
@@ -195,6 +202,10 @@ def salvage(path: Path) -> Salvage:
         for row in _readable(connection, f"SELECT {columns}, crc FROM intake ORDER BY id"):
             if _salvageable(row[5], intake_crc, IntakeRow(*row[:5])):
                 found.intake.append(IntakeRow(*row[:5]))
+        columns = "number, minute_us, body, size, crc"
+        for row in _readable(connection, f"SELECT {columns} FROM raw ORDER BY number"):
+            if _salvageable(row[4], raw_rows.raw_crc, *row[1:4]):
+                found.raw.append(row)
     return found
 
 

@@ -1,7 +1,8 @@
-"""Two lanes out of the outbox, each on a thread of its own, so that minutes never delay an alarm.
+"""Three lanes out of the outbox, each on a thread of its own, so that minutes never delay an alarm.
 
 Urgent: oldest first, at once. Minutes: the newest first if it is fresh, then the backlog, oldest
-first, at a limited and jittered rate (a street that comes back does not arrive as one wave).
+first, at a limited and jittered rate (a street that comes back does not arrive as one wave). Bulk:
+the notices of hourly objects, oldest first (edge_client/hourly.py uploads the objects themselves).
 """
 
 from __future__ import annotations
@@ -84,13 +85,14 @@ class Uplink:
             pb.LANE_URGENT: _Lane(
                 pb.LANE_URGENT, topics[pb.LANE_URGENT], config.urgent_timeout_s, config.urgent_backoff_s
             ),
-            pb.LANE_MINUTES: _Lane(
-                pb.LANE_MINUTES, topics[pb.LANE_MINUTES], config.minutes_timeout_s, config.minutes_backoff_s
-            ),
+            **{
+                lane: _Lane(lane, topics[lane], config.minutes_timeout_s, config.minutes_backoff_s)
+                for lane in (pb.LANE_MINUTES, pb.LANE_BULK)
+            },
         }
 
     def start(self) -> None:
-        """Start the two threads."""
+        """Start the threads."""
         for lane in self._lanes.values():
             name = f"{self._gateway_id}-{LANE_TOPICS[lane.lane]}"
             lane.thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
@@ -111,7 +113,7 @@ class Uplink:
 
     @property
     def alive(self) -> bool:
-        """Are both threads running?"""
+        """Are all threads running?"""
         return all(lane.thread is not None and lane.thread.is_alive() for lane in self._lanes.values())
 
     def count(self, lane: pb.Lane) -> LaneCount:
@@ -130,7 +132,7 @@ class Uplink:
                     continue
                 self._send(lane, batch)
                 failures = 0
-                if not live and lane.lane == pb.LANE_MINUTES:
+                if not live and lane.lane != pb.LANE_URGENT:
                     lane.work.wait(self._rng.uniform(0.5, 1.5) / self._config.backlog_per_s)
             except (PublishFailed, OutboxUnavailable) as error:
                 failures += 1

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from edge_client.policy import UplinkPolicy
 from local import accounts, parts, supervise
 from local.config import HOST, PREFIX, Settings
 from local.simulator.settings import SimulationSettings
@@ -53,6 +54,10 @@ Homes = Annotated[int, typer.Option(help="How many homes.", min=1)]
 Scenario = Annotated[str, typer.Option(help="What happens in them: demo, quiet, or one kind of alarm.")]
 Speed = Annotated[float, typer.Option(help="Simulated seconds in a second; above 1, minutes count as late.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same homes and days.")]
+Uplink = Annotated[
+    UplinkPolicy,
+    typer.Option(help="Payloads live (full), or features live and payloads in hourly objects (adaptive)."),
+]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
 
 
@@ -62,6 +67,7 @@ def demo(
     scenario: Scenario = "demo",
     speed: Speed = 1.0,
     seed: Seed = 7,
+    uplink: Uplink = UplinkPolicy.FULL,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=1)] = None,
     once: Annotated[bool, typer.Option(help="Play the scenario once, judge it, and stop.")] = False,
     json_path: Json = None,
@@ -71,7 +77,7 @@ def demo(
     Starts every part, says where to look, and stops everything on Ctrl-C. Data of the last run is removed.
     """
     settings = _settings()
-    simulation = _simulation(settings, homes, scenario, speed, seed, None)
+    simulation = _simulation(settings, homes, scenario, speed, seed, None, uplink)
 
     def stay(seconds: dict[str, float]) -> None:
         _addresses(settings)
@@ -132,6 +138,7 @@ def simulate(
     scenario: Scenario = "demo",
     speed: Speed = 1.0,
     seed: Seed = 7,
+    uplink: Uplink = UplinkPolicy.FULL,
     duration: Annotated[float | None, typer.Option(help="Simulated seconds.", min=1)] = None,
 ) -> None:
     """Add homes to a system that is up.
@@ -139,7 +146,7 @@ def simulate(
     Runs until Ctrl-C, or for the given time.
     """
     settings = _settings()
-    simulation = _simulation(settings, homes, scenario, speed, seed, duration)
+    simulation = _simulation(settings, homes, scenario, speed, seed, duration, uplink)
     from local.credentials import write
     from local.emulators import use_stand_ins
     from local.simulator import host
@@ -161,7 +168,13 @@ def _settings() -> Settings:
 
 
 def _simulation(
-    settings: Settings, homes: int, scenario: str, speed: float, seed: int, duration_s: float | None
+    settings: Settings,
+    homes: int,
+    scenario: str,
+    speed: float,
+    seed: int,
+    duration_s: float | None,
+    uplink: UplinkPolicy = UplinkPolicy.FULL,
 ) -> SimulationSettings:
     try:
         return SimulationSettings(
@@ -174,6 +187,8 @@ def _simulation(
             broker_host=HOST,
             broker_port=settings.mqtt_port,
             pubsub_project=settings.project,
+            uplink=uplink,
+            bucket=settings.bucket,
             recordings=settings.recordings,
         )
     except ValidationError as error:

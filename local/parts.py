@@ -196,6 +196,8 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
             broker_host=HOST,
             broker_port=settings.mqtt_port,
             now=dt.datetime.now(dt.UTC),
+            bucket=settings.bucket,
+            uplink=simulation.uplink,
         )
 
     stores = stand_ins(settings)
@@ -246,6 +248,7 @@ def homes(settings: Settings, simulation: SimulationSettings) -> Part:
         f"--homes={simulation.homes}",
         f"--scenario={simulation.scenario}",
         f"--speed={simulation.speed}",
+        f"--uplink={simulation.uplink}",
     ]
     if simulation.duration_s is not None:
         flags.append(f"--duration={simulation.duration_s}")

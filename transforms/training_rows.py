@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.alarms import CloseOutCode, Label
 from schemas.features import FEATURE_VERSION, model_input
+from schemas.live_features import SUMMARY_NAMES, model_input_of, quantities, summary_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import SCHEMA_VERSION
 from transforms.elements import AcceptedReading
-from transforms.score_readings import SUMMARY_NAMES, quantities
 from transforms.warehouse_loads import timestamp
 from transforms.write_warehouse import Row
 
@@ -93,13 +93,21 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
     """A valid reading → a row of `schemas.warehouse.TRAINING_READINGS`.
 
     A sound's features are its log-mel, which is its payload: its row has only quantities unless the
-    payload is kept.
+    payload is kept. A reading that came as features has no payload here.
     """
-    reading = pb.Reading.FromString(accepted.reading)
+    reading: pb.Reading | pb.Features
+    if accepted.features:
+        reading = pb.Features.FromString(accepted.features)
+        values, summary = model_input_of(reading), summary_of(reading)
+    else:
+        reading = pb.Reading.FromString(accepted.reading)
+        values, summary = model_input(accepted.family, reading), quantities(accepted.family, reading)
+    if accepted.family == "sound":
+        values = None
     label = labels.of(accepted.home_id, reading.minute_us)
     selection = "labelled" if label else "sample" if sampled(reading.reading_id, fraction) else ""
-    values = None if accepted.family == "sound" else model_input(accepted.family, reading)
-    summary = quantities(accepted.family, reading)
+    if accepted.features:
+        selection = ""
     return {
         "home_id": accepted.home_id,
         "gateway_id": accepted.gateway_id,

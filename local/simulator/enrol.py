@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_client.config import GatewayConfig, load_config
+from edge_client.policy import UplinkPolicy
 from edge_client.users import hash_code
 from local.simulator import devices, household
 from local.simulator.neighbourhood import BACKDATED, roster_entry
@@ -100,10 +101,13 @@ def enrol(
     broker_host: str,
     broker_port: int,
     now: dt.datetime,
+    bucket: str = "hearthwatch",
+    uplink: UplinkPolicy = UplinkPolicy.FULL,
 ) -> Fleet:
     """Make the fleet's files, keeping identities that exist.
 
     Args:
+        bucket: For hourly objects. uplink: Of the homes' gateways.
         now: UTC; certificates are valid from an hour before.
     """
     folder = run_dir.resolve() / "fleet"
@@ -123,6 +127,7 @@ def enrol(
                 "pubsub": {"project": project},
                 "outbox": {"path": place / "outbox.db", "witness_path": place / "outbox.witness"},
                 "broker": {"host": broker_host, "port": broker_port},
+                "objects": {"bucket": bucket},
                 **config,
             }
         )
@@ -136,6 +141,7 @@ def enrol(
             sensors=_sensors(),
             users=_users(seed, number),
             arming={"exit_delay_s": EXIT_DELAY_S},
+            uplink={"policy": uplink},
         )
         for number in range(1, homes + 1)
     )

@@ -55,6 +55,8 @@ def run(settings: SimulationSettings, stop: threading.Event | None = None) -> in
         broker_host=settings.broker_host,
         broker_port=settings.broker_port,
         now=dt.datetime.now(dt.UTC),
+        bucket=settings.bucket,
+        uplink=settings.uplink,
     )
     register(firestore_client(settings.pubsub_project), fleet, settings.seed)
     return simulate(settings, fleet, stop, PubsubPublisher(settings.pubsub_project))

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edge_client.policy import UplinkPolicy
 from local.simulator.scenarios import SCENARIOS
 
 
@@ -17,6 +18,7 @@ class SimulationSettings(BaseModel):
         homes: How many; each is a real gateway.
         speed: Simulated seconds in a second. The emulators carry about 10 at 20 homes.
         seed: The same seed makes the same homes and days.
+        uplink: Policy of the homes' gateways. bucket: For their hourly objects.
         run_dir: Where identities, outboxes, truth.jsonl and sent.json go.
         duration_s: Simulated seconds; None: until stopped.
         start_hour: Local hour of the day at which it begins; None: what German clocks show (UTC+1).
@@ -33,6 +35,8 @@ class SimulationSettings(BaseModel):
     broker_host: str = "127.0.0.1"
     broker_port: int = Field(default=18830, ge=1, le=65_535)
     pubsub_project: str = "demo-hearthwatch"
+    uplink: UplinkPolicy = UplinkPolicy.FULL
+    bucket: str = "hearthwatch"
     duration_s: float | None = Field(default=None, gt=0)
     start_hour: float | None = Field(default=18.6, ge=0, lt=24)
     recordings: Path | None = None

@@ -10,7 +10,7 @@ from edge_client.config import load_config
 from edge_client.main import EXIT_CONFIG, EXIT_OK, main
 from edge_client.users import hash_code
 from schemas.errors import BadInput
-from tests.edge_client.fakes import document, make_identity, write_identity
+from tests.edge_client.fakes import document, make_config, make_identity, write_identity
 
 
 def write(folder, **changes):
@@ -129,3 +129,13 @@ def test_gateway_imports_neither_beam_nor_tensorflow_nor_the_pipeline():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_adaptive_uplink_wants_a_bucket(tmp_path):
+    with pytest.raises(ValueError, match=r"uplink.policy is adaptive, limit: needs objects.bucket"):
+        make_config(tmp_path, uplink={"policy": "adaptive"})
+    with pytest.raises(ValueError, match="period_s is 420, limit: whole minutes that divide an hour"):
+        make_config(tmp_path, objects={"bucket": "b", "period_s": 420})
+    assert (
+        make_config(tmp_path, uplink={"policy": "adaptive"}, objects={"bucket": "b"}).objects.period_s == 3600
+    )

@@ -12,6 +12,7 @@ from schemas.readings import MINUTE_US
 from tests.fakes import NOW_US, SENSORS, reading
 
 GATEWAY = "gw-0001"
+ARMED = pb.Arming(mode=pb.ARMING_MODE_AWAY)
 
 
 def sound(level_dba: float, minute: int = 0) -> pb.Reading:
@@ -22,7 +23,7 @@ def sound(level_dba: float, minute: int = 0) -> pb.Reading:
 
 
 def sent_log_mel(policy: LivePolicy, made: pb.Reading, *, armed: bool = False) -> bool:
-    split = policy.split(made.minute_us, [made], armed=armed, payloads=False)
+    split = policy.split(made.minute_us, [made], ARMED if armed else pb.Arming(), payloads=False)
     return bool(split.live.features[0].log_mel)
 
 
@@ -55,7 +56,7 @@ def test_a_lasting_sound_becomes_background_and_the_next_change_is_heard_again()
 
 def test_features_go_live_and_every_payload_follows() -> None:
     readings = [reading(*s, NOW_US, np.random.default_rng(1), gateway_id=GATEWAY) for s in SENSORS]
-    split = LivePolicy(GATEWAY).split(NOW_US, readings, armed=False, payloads=False)
+    split = LivePolicy(GATEWAY).split(NOW_US, readings, pb.Arming(), payloads=False)
     assert list(split.later) == readings
     assert len(split.live.readings) == 0
     ids = [complete(f, GATEWAY, split.live).reading_id for f in split.live.features]
@@ -64,7 +65,7 @@ def test_features_go_live_and_every_payload_follows() -> None:
 
 def test_in_alarm_the_payloads_go_live_and_nothing_follows() -> None:
     readings = [reading(*s, NOW_US, np.random.default_rng(1), gateway_id=GATEWAY) for s in SENSORS]
-    split = LivePolicy(GATEWAY).split(NOW_US, readings, armed=True, payloads=True)
+    split = LivePolicy(GATEWAY).split(NOW_US, readings, ARMED, payloads=True)
     assert list(split.live.readings) == readings
     assert (len(split.live.features), split.later) == (0, [])
 

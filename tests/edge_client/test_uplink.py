@@ -15,7 +15,7 @@ from edge_client.witness import Witness
 from schemas import hearthwatch_v1_pb2 as pb
 from tests.edge_client.fakes import START_US, FakePublisher, Ids, make_identity, opened
 
-URGENT, MINUTES = pb.LANE_URGENT, pb.LANE_MINUTES
+URGENT, MINUTES, BULK = pb.LANE_URGENT, pb.LANE_MINUTES, pb.LANE_BULK
 PATIENCE_S = 5.0
 
 
@@ -44,7 +44,7 @@ class Rig:
             self.publisher,
             home_id="home-1",
             gateway_id="gw-1",
-            topics={URGENT: "urgent", MINUTES: "minutes"},
+            topics={URGENT: "urgent", MINUTES: "minutes", BULK: "bulk"},
             config=UplinkConfig(**{**quick, **settings}),
             fresh_since_us=lambda: START_US,
             rng=random.Random(1),
@@ -183,3 +183,11 @@ def test_backoff_doubles_up_to_its_limit_and_never_below_half():
     for failures, ceiling in ((1, 1), (2, 2), (4, 8), (10, 60), (1000, 60)):
         for _ in range(20):
             assert ceiling / 2 <= backoff_s(failures, 1.0, 60.0, rng) <= ceiling
+
+
+def test_a_notice_goes_to_the_bulk_topic(rig):
+    rig.uplink.start()
+    rig.add(BULK)
+    rig.wait(lambda: not rig.outbox.pending(BULK))
+    ((topic, _, attributes),) = rig.publisher.messages
+    assert (topic, attributes["lane"]) == ("bulk", "bulk")
