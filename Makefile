@@ -40,6 +40,8 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	@mkdir -p run/bench
 	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
 	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
+	$(BIN)/python -m benchmarks.uplink --json run/bench/uplink.json
+	$(BIN)/python -m benchmarks.compression --json run/bench/compression.json
 	$(BIN)/python -m benchmarks.outbox --json run/bench/outbox.json
 
 proto: setup  ## generate the Python code of schemas/*.proto

@@ -50,7 +50,7 @@ from transforms.write_objects import avro_bytes, object_name, write_object
 RENDERED_HOMES: Final = 24
 LOCAL_OFFSET_S: Final = 3_600
 _FRAMES_LATE_S: Final = 2  # a minute's frames come in the two seconds after it
-_SEALED_LATE_US: Final = 2_000_000
+SEALED_LATE_US: Final = 2_000_000
 _PER_OBJECT: Final = 100  # what a bundle of a busy worker holds
 _PER_REQUEST: Final = 50  # 2 MB, well below the emulator's limit of 10
 _CHANNEL: Final = [("grpc.max_send_message_length", -1)]
@@ -207,7 +207,7 @@ def owned(body: pb.Body, gateway_id: str, minute_us: int) -> pb.Body:
 
 def sealed_message(sender: Sender, seq: int, minute: Minute) -> RawMessage:
     """A minute → the message as a subscription would deliver it, two seconds after the minute."""
-    created_us = minute.minute_us + MINUTE_US + _SEALED_LATE_US
+    created_us = minute.minute_us + MINUTE_US + SEALED_LATE_US
     header = pb.Header(
         home_id=sender.home_id,
         gateway_id=sender.gateway_id,

@@ -138,7 +138,7 @@ def enrol(
         member(
             devices.home_id(number),
             devices.gateway_id(number),
-            sensors=_sensors(),
+            sensors=gateway_sensors(),
             users=_users(seed, number),
             arming={"exit_delay_s": EXIT_DELAY_S},
             uplink={"policy": uplink},
@@ -234,7 +234,8 @@ def _kind_name(device: devices.Device) -> str:
     return names.get(device.sensor_id) or _KIND_NAMES[device.kind]
 
 
-def _sensors() -> list[dict[str, Any]]:
+def gateway_sensors() -> list[dict[str, Any]]:
+    """The devices of every simulated home, as a gateway's configuration lists them."""
     sensors: list[dict[str, Any]] = []
     for device in devices.DEVICES:
         sensor = {"id": device.sensor_id, "kind": _kind_name(device), "room": device.room}
