@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Final, NamedTuple
 
-from transforms.held_bundles import Held, HeldBundles
+from transforms.held_bundles import Bundle, HeldBundles
 from transforms.publish_frontier import PublishFrontier
 from transforms.pubsub_client import PubSubAway, Received, Subscriber, SubscriberClient
 
@@ -124,26 +124,22 @@ class Lease:
             self._queue.extendleft(reversed(messages))
             self._queued_bytes += _bytes_of(messages)
 
-    def finished(self, token: object, held: list[Held]) -> None:
-        """The bundle emitted these (pull time, ack id)."""
-        self._bundles.finished(token, held)
+    def begin(self, start: int) -> None:
+        """A bundle begins at this place of its restriction. If the one before did not end there, the engine
+        went back or was elsewhere meanwhile: what is held and not acknowledged is given back."""
+        self._give_back(self._bundles.begin(start))
+
+    def finished(self, bundle: Bundle) -> bool:
+        """A bundle has emitted what it held → whether it must ask to be told of its commit."""
+        return self._bundles.finished(bundle, self._monotonic())
 
     def abandon(self, token: object) -> None:
         """The bundle failed, or its worker ends: give back at once what it emitted and nobody committed."""
-        ids = self._bundles.abandon(token)
-        if ids:
-            with self._arrived:
-                self._frontier.distrust(self._monotonic())
-            self._abandoned.extend(ids)
-            self._settle.set()
+        self._give_back(self._bundles.abandon(token))
 
-    def awaits_commit(self) -> bool:
-        """Whether messages wait for a later bundle's finalization to be acknowledged."""
-        return self._bundles.waiting()
-
-    def finalize(self, token: object, started: float) -> None:
-        """The runner committed the bundle `token` that started at monotonic `started`."""
-        ready = self._bundles.finalize(token, started, self._monotonic())
+    def finalize(self, token: object) -> None:
+        """The runner committed the bundle `token`, which had asked to be told."""
+        ready = self._bundles.finalize(token, self._monotonic())
         if ready:
             self._committed.extend(ready)
             self._settle.set()
@@ -206,6 +202,13 @@ class Lease:
         ids = [ack_id for pulled, ack_id in held if pulled > oldest]
         for start in range(0, len(ids), _RPC_IDS):
             self._client.extend(self._subscription, ids[start : start + _RPC_IDS], ACK_DEADLINE_S)
+
+    def _give_back(self, ids: list[str]) -> None:
+        if ids:
+            with self._arrived:
+                self._frontier.distrust(self._monotonic())
+            self._abandoned.extend(ids)
+            self._settle.set()
 
     def _may_pull(self) -> bool:
         with self._arrived:

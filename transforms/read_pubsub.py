@@ -20,7 +20,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 from transforms.elements import RawMessage
-from transforms.held_bundles import Held
+from transforms.held_bundles import Bundle, Held
 from transforms.lease import Lease, Taken
 
 _TAKE = 100  # messages at a time
@@ -91,14 +91,16 @@ class _PullDoFn(beam.DoFn):
         token = self._token = object()
         held: list[Held] = []
         hand: collections.deque[Taken] = collections.deque()
-        position = tracker.current_restriction().start
-        size = 0
+        start = position = tracker.current_restriction().start
+        size, split = 0, False
+        lease.begin(start)
         try:
             # Waits only for the first message: an urgent event leaves as soon as it is here.
             hand.extend(lease.take(token, _TAKE, bounds.wait_s))
             ends = time.monotonic() + bounds.busy_s
             while hand and len(held) < bounds.max_messages and size < bounds.max_bytes:
                 if not tracker.try_claim(position):
+                    split = True
                     return
                 position += 1
                 pulled, message = hand.popleft()
@@ -120,9 +122,9 @@ class _PullDoFn(beam.DoFn):
                     hand.extend(lease.take(token, _TAKE, 0.0))
         finally:
             lease.give_back(token, hand)
-            lease.finished(token, held)
-            if held or lease.awaits_commit():
-                finalizer.register(lambda: lease.finalize(token, started))
+            end = position if split else position + 1  # the next bundle begins after the last claim
+            if lease.finished(Bundle(token, start, end, started, held)):
+                finalizer.register(lambda: lease.finalize(token))
         _advance(watermark, lease.watermark_us())
         if tracker.try_claim(position):
             tracker.defer_remainder(Duration(0))

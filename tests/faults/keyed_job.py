@@ -23,9 +23,10 @@ from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
+from tests.faults.early_rule import at_first_finalization
 from transforms import lease
 from transforms.elements import RawMessage
-from transforms.held_bundles import Held, HeldBundles
+from transforms.held_bundles import HeldBundles
 from transforms.pubsub_client import Received, SubscriberClient
 from transforms.read_pubsub import BundleBounds, _PullDoFn
 
@@ -81,18 +82,12 @@ class PullAndTell(_PullDoFn):
         super().setup()
 
 
-class PullAndAcknowledgeOwn(PullAndTell):
-    """Broken: what a bundle emitted is acknowledged in that bundle's finalization."""
+class PullAndAcknowledgeEarly(PullAndTell):
+    """Broken: messages are acknowledged by the first finalization that speaks for them."""
 
     def setup(self) -> None:
         super().setup()
-
-        def own(bundles: HeldBundles, token: object, started: float, now: float) -> list[str]:  # noqa: ARG001
-            with bundles._lock:
-                held: list[Held] = bundles._open.pop(token, [])
-            return [ack_id for _, ack_id in held]
-
-        HeldBundles.finalize = own  # type: ignore[method-assign]
+        HeldBundles.finalize = at_first_finalization  # type: ignore[method-assign]
 
 
 class _Sink(beam.DoFn):
@@ -135,7 +130,7 @@ def main() -> None:
     parser.add_argument("--pace", required=True)
     parser.add_argument("--acknowledge", choices=("own", "later"), default="later")
     flags, rest = parser.parse_known_args()
-    pull = {"own": PullAndAcknowledgeOwn, "later": PullAndTell}[flags.acknowledge]
+    pull = {"own": PullAndAcknowledgeEarly, "later": PullAndTell}[flags.acknowledge]
     pipeline = beam.Pipeline(options=PipelineOptions(rest, streaming=True, save_main_session=False))
     (
         pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.transforms.pubsub import FakeClock, FakeSubscriber
+from transforms.held_bundles import Bundle
 from transforms.lease import ACK_DEADLINE_S, EXTEND_EVERY_S, IDLE_S, MAX_LEASE_S, FlowLimits, Lease
 from transforms.publish_frontier import SLACK_US
 from transforms.pubsub_client import PubSubAway
@@ -16,6 +17,7 @@ class Bench:
     def __init__(self, **limits: int) -> None:
         self.clock = FakeClock()
         self.service = FakeSubscriber(self.clock)
+        self.place = 0
         self.lease = self.new_lease(**limits)
 
     def new_lease(self, **limits: int) -> Lease:
@@ -27,15 +29,20 @@ class Bench:
 
     def emit(self, token: object, limit: int = 100) -> list[bytes]:
         """A bundle takes what is there and emits it."""
+        started = self.clock()
+        self.lease.begin(self.place)
         taken = self.lease.take(token, limit, 0.0)
         self.lease.give_back(token, [])
-        self.lease.finished(token, [(one.pulled, one.message.ack_id) for one in taken])
+        start, self.place = self.place, self.place + len(taken) + 1
+        held = [(one.pulled, one.message.ack_id) for one in taken]
+        self.asked = self.lease.finished(Bundle(token, start, self.place, started, held))
         return [one.message.data for one in taken]
 
-    def commit(self, token: object, started: float) -> None:
+    def commit(self, token: object) -> None:
         self.clock.advance(1)
-        self.lease.finalize(token, started)
+        self.lease.finalize(token)
         self.lease.settle_once()
+        self.clock.advance(1)
 
     def live(self, seconds: float) -> None:
         """Time passes with the extending thread at work, and a bundle asking now and then."""
@@ -50,17 +57,30 @@ def test_a_message_is_acknowledged_only_by_the_commit_of_a_later_bundle() -> Non
     bench = Bench()
     bench.publish(b"a")
     bench.lease.pull_once()
-    started = bench.clock()
     assert bench.emit("first") == [b"a"]
-    bench.commit("first", started)
+    assert bench.asked
+    bench.commit("first")
     assert bench.service.acknowledged == []
-    assert bench.lease.awaits_commit()
-    started = bench.clock.s + 1
-    bench.clock.advance(2)
     bench.emit("second")
-    bench.commit("second", started)
+    assert bench.asked
+    bench.commit("second")
     assert bench.service.acknowledged == [b"a"]
-    assert not bench.lease.awaits_commit()
+    bench.emit("third")
+    assert not bench.asked
+
+
+def test_what_the_engine_undid_is_given_back_at_once() -> None:
+    bench = Bench()
+    bench.publish(b"a")
+    bench.lease.pull_once()
+    bench.emit("first")
+    bench.commit("first")
+    bench.place = 0  # back to the checkpoint before
+    assert bench.emit("again") == []
+    bench.lease.settle_once()
+    bench.lease.pull_once()
+    assert bench.emit("retry") == [b"a"]
+    assert bench.service.acknowledged == []
 
 
 def test_what_is_queued_or_emitted_is_not_redelivered_while_it_is_worked_on() -> None:
@@ -155,7 +175,8 @@ def test_the_watermark_stays_behind_what_is_queued_and_what_another_bundle_has_i
     hand = bench.lease.take("other shard", 2, 0.0)
     assert bench.lease.watermark_us() == oldest_us - SLACK_US
     bench.lease.give_back("other shard", [])
-    bench.lease.finished("other shard", [(one.pulled, one.message.ack_id) for one in hand])
+    held = [(one.pulled, one.message.ack_id) for one in hand]
+    bench.lease.finished(Bundle("other shard", 0, 3, bench.clock(), held))
     assert bench.lease.watermark_us() == bench.clock.wall_us() - SLACK_US
 
 
