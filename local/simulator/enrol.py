@@ -125,7 +125,11 @@ def enrol(
                 "key_path": place / "key.pem",
                 "certificate_path": place / CERTIFICATE,
                 "pubsub": {"project": project},
-                "outbox": {"path": place / "outbox.db", "witness_path": place / "outbox.witness"},
+                "outbox": {
+                    "path": place / "outbox.db",
+                    "witness_path": place / "outbox.witness",
+                    "patience_s": 30,  # a street shares one disk
+                },
                 "broker": {"host": broker_host, "port": broker_port},
                 "objects": {"bucket": bucket},
                 **config,
