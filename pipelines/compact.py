@@ -182,6 +182,7 @@ def write_training(config: CompactConfig, rest: list[str]) -> None:
                 config.to,
                 read_spans(config.labels) if config.labels else (),
                 config.sample,
+                bulk=config.bulk,
                 target=_target(config),
                 tombstones=read_tombstones(output),
             )

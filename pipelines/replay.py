@@ -81,6 +81,7 @@ class HomeConfig(BatchConfig):
     compacted: str = Field(default="", description="folder of the compacted archive")
     models: str = Field(default="", description="folder of the models to try; none: the package's")
     baseline: str = Field(default="", description="folder of the models to compare with; none: the package's")
+    bulk: str = Field(default="", description="folder of the hourly objects (default: beside the archive)")
     output: str = Field(min_length=1, description="folder of the replay")
     fleet_ca: str = Field(min_length=1, description="PEM file of the fleet's certificate authority")
     revoked: str = Field(default="", description="file of revoked certificate serials")
@@ -160,7 +161,10 @@ def replay_home(config: HomeConfig, rest: list[str]) -> int:
     said = {}
     for name, models in (("baseline", config.baseline), ("candidate", config.models)):
         folder = f"{output}/{name}"
-        said[name] = _replay(_monitor(config, f"{output}/messages", folder, models), folder, rest)
+        replayed = _monitor(config, f"{output}/messages", folder, models)
+        # Unless it is named, the bucket of hourly objects is the one beside the real archive.
+        bulk = config.bulk or replayed.model_copy(update={"input": (config.archive,)}).bulk_folder
+        said[name] = _replay(replayed.model_copy(update={"bulk": bulk}), folder, rest)
     differences = compare(said["baseline"], said["candidate"], first_us, end_us)
     numbers = summary(said["baseline"], said["candidate"], differences)
     report = {"home_id": config.home, "hour": config.hour, "messages": count, **numbers}

@@ -175,6 +175,7 @@ TRAINING_READINGS: Final = Table(
         _field("family", "STRING", "sound, motion, air or contact."),
         _field("minute_time", "TIMESTAMP", "Start of the minute, gateway clock; the partition."),
         _field("arming_mode", "STRING", "disarmed, stay, away; empty: unknown.", "NULLABLE"),
+        _field("form", "STRING", "Made of the payload, or live: features in the steps of the wire."),
         _field("feature_version", "INTEGER", "Of `features` (schemas.features.FEATURE_VERSION)."),
         _field("features", "FLOAT", "Input of the family's model; empty: no waveform, or sound.", "REPEATED"),
         _record(

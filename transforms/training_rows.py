@@ -29,6 +29,8 @@ BEFORE_US: Final = 5 * MINUTE_US
 AT_LEAST_US: Final = 5 * MINUTE_US
 AT_MOST_US: Final = 30 * MINUTE_US
 SAMPLE: Final = 0.001
+PAYLOAD: Final = "payload"
+LIVE: Final = "live"
 _SAMPLE_SEED: Final = b"hearthwatch.v1.training\x00"
 
 
@@ -118,6 +120,7 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
         "family": accepted.family,
         "minute_time": timestamp(reading.minute_us),
         "arming_mode": accepted.arming_mode,
+        "form": LIVE if accepted.features else PAYLOAD,
         "feature_version": FEATURE_VERSION,
         "features": [] if values is None else [round(float(value), 6) for value in values],
         "quantities": [
@@ -134,9 +137,13 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
 
 
 def better(new: Row, old: Row) -> Row:
-    """Of two rows of one reading the one that stands: with payload before without, then the new one.
+    """Of two rows of one reading the one that stands: what has the payload, then what was made of it.
 
-    >>> better({"payload": None, "n": 2}, {"payload": "x", "n": 1})["n"]
+    >>> better({"payload": None, "form": LIVE, "n": 2}, {"payload": "x", "form": PAYLOAD, "n": 1})["n"]
     1
     """
-    return old if old["payload"] is not None and new["payload"] is None else new
+    return old if _worth(old) > _worth(new) else new
+
+
+def _worth(row: Row) -> tuple[bool, bool]:
+    return row["payload"] is not None, row["form"] == PAYLOAD

@@ -122,7 +122,7 @@ def merge_data(target: LoadTarget, table: Table, data: bytes) -> None:
     """JSON lines with one row a key → into the table, each key once.
 
     They are loaded into a table of their own, which one MERGE then takes over; doing it again changes
-    nothing. A row without payload does not replace one that has it.
+    nothing.
 
     Raises:
         GoogleAPIError, OSError: See `load`.
@@ -152,7 +152,7 @@ def merge_sql(dataset: str, table: Table, incoming: str) -> str:
     values = ", ".join(f"{name} = S.{name}" for name in names)
     return (
         f"MERGE `{dataset}.{table.name}` AS T USING `{dataset}.{incoming}` AS S ON {same}\n"
-        f"WHEN MATCHED AND (S.payload IS NOT NULL OR T.payload IS NULL) THEN UPDATE SET {values}\n"
+        f"WHEN MATCHED THEN UPDATE SET {values}\n"
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'S.{n}' for n in names)})"
     )
 

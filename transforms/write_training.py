@@ -22,6 +22,8 @@ from transforms.compact_archive import messages_of
 from transforms.compacted import hour_of, read_object
 from transforms.decode_batches import decode
 from transforms.elements import RawMessage
+from transforms.fetch_bulk import fetch
+from transforms.fetch_bulk import read_object as read_bulk
 from transforms.merge_bucket import home_bucket
 from transforms.training_rows import SAMPLE, Labels, Span, better, training_row
 from transforms.trust import Trust, load_ca, revoked_serials
@@ -41,6 +43,7 @@ class WriteTraining(beam.PTransform):
         first, end: Hours of arrival that are read, [first, end); empty: no bound.
         ca, revoked: As DecodeBatches takes them.
         fraction: Of readings whose payload is kept without a label.
+        bulk: Folder of the hourly objects, "": they are not read.
         shards: A day is so many files; must not change for a folder.
         target: Where changed shards are merged; None: nowhere.
         tombstones: Digests of homes that were erased.
@@ -54,6 +57,7 @@ class WriteTraining(beam.PTransform):
     labels: Sequence[Span] = field(default_factory=tuple)
     fraction: float = SAMPLE
     shards: int = 1
+    bulk: str = ""
     target: LoadTarget | None = None
     tombstones: frozenset[str] = frozenset()
 
@@ -63,7 +67,9 @@ class WriteTraining(beam.PTransform):
             | "ReadMessages" >> beam.FlatMap(_messages, self.first, self.end).with_output_types(RawMessage)
             | "MakeRows"
             >> beam.ParDo(
-                _MakeRows(self.ca, self.revoked, self.labels, self.fraction, self.shards, self.tombstones)
+                _MakeRows(
+                    self.ca, self.revoked, self.labels, self.fraction, self.shards, self.bulk, self.tombstones
+                )
             ).with_output_types(tuple[Shard, str])
             | "GroupByShard" >> beam.GroupByKey()
             | "WriteShards" >> beam.ParDo(_WriteShard(self.folder, self.shards, self.target))
@@ -87,6 +93,7 @@ class _MakeRows(beam.DoFn):
         labels: Sequence[Span],
         fraction: float,
         shards: int,
+        bulk: str,
         tombstones: frozenset[str],
     ) -> None:
         self._ca = ca
@@ -94,6 +101,7 @@ class _MakeRows(beam.DoFn):
         self._known = list(labels)
         self._fraction = fraction
         self._shards = shards
+        self._bulk = bulk.rstrip("/")
         self._tombstones = tombstones
         self._rows = Metrics.counter("write_training", "rows_out")
 
@@ -102,13 +110,19 @@ class _MakeRows(beam.DoFn):
         self._labels = Labels(self._known)
 
     def process(self, message: RawMessage) -> Iterator[tuple[Shard, str]]:
-        for accepted in decode(message, self._trust).readings:
+        decoded = decode(message, self._trust)
+        notices = decoded.notices if self._bulk else []
+        hourly = [accepted for notice in notices for accepted in fetch(notice, self._read).readings]
+        for accepted in [*decoded.readings, *hourly]:
             if tombstone(accepted.home_id) in self._tombstones:
                 continue
             row = training_row(accepted, self._labels, self._fraction)
             self._rows.inc()
             shard = home_bucket(accepted.home_id, self._shards)
             yield (row["minute_time"][:10], shard), json.dumps(row, separators=(",", ":"))
+
+    def _read(self, name: str, most: int) -> bytes | None:
+        return read_bulk(f"{self._bulk}/{name}", most)
 
 
 def merge_rows(*sources: Iterable[Row]) -> list[Row]:

@@ -86,6 +86,7 @@ def test_columns_are_pinned():
         "family:STRING",
         "minute_time:TIMESTAMP",
         "arming_mode:STRING",
+        "form:STRING",
         "feature_version:INTEGER",
         "features:FLOAT",
         "quantities:RECORD",

@@ -11,6 +11,7 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.alarms import CloseOutCode, Label
 from schemas.events import AlarmKind
 from schemas.features import FEATURE_NAMES
+from schemas.live_features import complete, features_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import TRAINING_READINGS
 from tests.archives import minute_message
@@ -126,6 +127,19 @@ def test_a_reading_that_came_twice_is_one_row_and_a_late_label_changes_it() -> N
     other = training_row(accepted(6), Labels([]), 0.0)
     assert merge_rows([plain, other], [labelled], [plain]) == merge_rows([labelled, other])
     assert len(merge_rows([plain], [plain])) == 1
+
+
+def test_live_features_give_a_row_that_the_payload_replaces_whatever_the_order() -> None:
+    exact = accepted(5)
+    made = features_of(pb.Reading.FromString(exact.reading), "gw-0001", with_log_mel=False)
+    sent = complete(made, "gw-0001", pb.Body(features_minute_us=NOW_US))
+    live = training_row(exact._replace(reading=b"", features=sent.SerializeToString()), Labels([]), 1.0)
+    whole = training_row(exact, Labels([]), 0.0)
+
+    assert (live["form"], live["selection"], live["payload"]) == ("live", "", None)
+    assert live["reading_id"] == whole["reading_id"]
+    assert live["features"] == pytest.approx(whole["features"], abs=1 / 32)
+    assert merge_rows([live], [whole]) == merge_rows([whole], [live]) == [whole]
 
 
 def test_rows_are_taken_over_by_reading_and_partition() -> None:
