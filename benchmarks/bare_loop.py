@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import fastavro
 
@@ -24,9 +24,9 @@ from transforms.advance_home import advance
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import archive_row
 from transforms.decode_batches import Decoded, decode
-from transforms.elements import AcceptedReading, RawMessage, Receipt, Score, WindowScore
+from transforms.elements import AcceptedReading, BatchSummary, RawMessage, Receipt, Score, WindowScore
 from transforms.evidence import evidence_of_window
-from transforms.home_state import Home, place
+from transforms.home_state import Home, Placed, place
 from transforms.raise_alarms import wall_clock_us
 from transforms.score_homes import fuse
 from transforms.score_readings import BLOCK, Block, model_score, prepare
@@ -35,6 +35,7 @@ from transforms.write_objects import avro_bytes, object_name, write_object
 from transforms.write_warehouse import json_line, receipt_row, score_row, window_row
 
 BUNDLE: Final = 100  # messages at a time, as a busy worker's bundle holds
+Arrivals = tuple[list[Placed], list[BatchSummary]]
 STAGES: Final = ("archive", "decode_verify", "features", "models", "track_fuse", "warehouse_rows")
 
 
@@ -55,6 +56,7 @@ class BareLoop:
         self._schema = fastavro.parse_schema(ARCHIVE_SCHEMA)
         self._homes: dict[str, Home] = {}
         self._store = MemoryStore(wall_clock_us)
+        self._objects = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self.counts: dict[str, int] = defaultdict(int)
 
@@ -69,6 +71,17 @@ class BareLoop:
             self._bundle(messages[first : first + BUNDLE])
 
     def _bundle(self, messages: Sequence[RawMessage]) -> None:
+        arrivals = self.read(messages)
+        with self._stage("track_fuse"):
+            windows = [
+                window
+                for home_id, (placed, summaries) in arrivals.items()
+                for window in self.judge(home_id, self._homes.setdefault(home_id, Home()), placed, summaries)
+            ]
+        self.write_windows(windows)
+
+    def read(self, messages: Sequence[RawMessage]) -> dict[str, Arrivals]:
+        """A bundle archived, verified and scored, its rows written → what is new of each home."""
         with self._stage("archive"):
             receipts = self._archive(messages)
         with self._stage("decode_verify"):
@@ -77,13 +90,38 @@ class BareLoop:
             blocks = self._prepare(decoded)
         with self._stage("models"):
             scores = [score for block in blocks for score in self._score(block)]
-        with self._stage("track_fuse"):
-            windows = self._track(decoded, scores)
         with self._stage("warehouse_rows"):
-            self._write_rows(receipts, scores, windows)
+            self._write_rows("batches", map(receipt_row, receipts))
+            self._write_rows("readings_scores", map(score_row, scores))
         self.counts["messages"] += len(messages)
         self.counts["rejected"] += sum(len(one.rejected) for one in decoded)
         self.counts["scores"] += len(scores)
+        with self._stage("track_fuse"):
+            arrivals: dict[str, Arrivals] = defaultdict(lambda: ([], []))
+            for score in scores:
+                arrivals[score.home_id][0].append(place(score))
+            for one in decoded:
+                if one.summary is not None:
+                    arrivals[one.summary.home_id][1].append(one.summary)
+        return dict(arrivals)
+
+    def judge(
+        self, home_id: str, home: Home, placed: list[Placed], summaries: list[BatchSummary]
+    ) -> list[WindowScore]:
+        """What is new of a home → its windows that changed, fused; alarms are raised."""
+        did = advance(home_id, home, placed, summaries, keep_all=False)
+        windows = [fuse(window) for window in did.windows]
+        for window in windows:
+            raised = evidence_of_window(window, wall_clock_us()) if window.kind else None
+            if raised is not None:
+                kind = AlarmKind(raised.kind)
+                self._store.attach(raised.home_id, kind, [(raised.parsed(), raised.armed_mode)])
+        return windows
+
+    def write_windows(self, windows: Sequence[WindowScore]) -> None:
+        """Rows of window scores, as one object."""
+        with self._stage("warehouse_rows"):
+            self._write_rows("window_scores", map(window_row, windows))
         self.counts["windows"] += len(windows)
         self.counts["alarms"] = len(self._store.alarms)
 
@@ -124,37 +162,11 @@ class BareLoop:
         said = (model_score(blank, verdict) for blank, verdict in zip(block.blanks, verdicts, strict=True))
         return block.device + [score for score in said if score is not None]
 
-    def _track(self, decoded: Sequence[Decoded], scores: Sequence[Score]) -> list[WindowScore]:
-        placed, summaries = defaultdict(list), defaultdict(list)
-        for score in scores:
-            placed[score.home_id].append(place(score))
-        for one in decoded:
-            if one.summary is not None:
-                summaries[one.summary.home_id].append(one.summary)
-        windows = []
-        for home_id in {*placed, *summaries}:
-            home = self._homes.setdefault(home_id, Home())
-            did = advance(home_id, home, placed[home_id], summaries[home_id], keep_all=False)
-            windows += [fuse(window) for window in did.windows]
-        for window in windows:
-            raised = evidence_of_window(window, wall_clock_us()) if window.kind else None
-            if raised is not None:
-                kind = AlarmKind(raised.kind)
-                self._store.attach(raised.home_id, kind, [(raised.parsed(), raised.armed_mode)])
-        return windows
-
-    def _write_rows(
-        self, receipts: Sequence[Receipt], scores: Sequence[Score], windows: Sequence[WindowScore]
-    ) -> None:
-        for table, rows in (
-            ("batches", map(receipt_row, receipts)),
-            ("readings_scores", map(score_row, scores)),
-            ("window_scores", map(window_row, windows)),
-        ):
-            lines = [json_line(row) for row in rows]
-            if lines:
-                name = f"{self._output}/warehouse/{table}/{self.counts['messages']}.jsonl"
-                write_object(name, b"".join(lines))
+    def _write_rows(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        lines = [json_line(row) for row in rows]
+        if lines:
+            self._objects += 1
+            write_object(f"{self._output}/warehouse/{table}/{self._objects}.jsonl", b"".join(lines))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -59,19 +59,19 @@ def monitor_config(output: str, ca: str) -> MonitorConfig:
 
 def bare(recorded: Path, output: Path, ca: Path, passes: int) -> None:
     """The plain loop over messages that are in memory."""
-    messages = sorted(_read(recorded), key=lambda message: message.publish_us)
+    messages = sorted(read_recorded(recorded), key=lambda message: message.publish_us)
     for _ in range(passes):
         loop = BareLoop(ca.read_bytes(), output)
-        with _measured() as figures:
+        with measured() as figures:
             loop.run(messages)
-        _say(figures, stages_cpu_s=loop.stages, counts=dict(loop.counts))
+        say(figures, stages_cpu_s=loop.stages, counts=dict(loop.counts))
         shutil.rmtree(output)
 
 
 def batch(recorded: Path, output: Path, ca: Path, passes: int) -> None:
     """The pipeline on files, by Beam's in-process runner."""
     for _ in range(passes):
-        with _measured() as figures:
+        with measured() as figures:
             pipeline = beam.Pipeline(FnApiRunner(), PipelineOptions([]))
             source = ReadArchive(str(recorded), ("minutes",))
             build(
@@ -82,7 +82,7 @@ def batch(recorded: Path, output: Path, ca: Path, passes: int) -> None:
             )
             result = pipeline.run()
             result.wait_until_finish()
-        _say(figures, counts=_counters(result))
+        say(figures, counts=_counters(result))
         shutil.rmtree(output)
 
 
@@ -94,7 +94,8 @@ def stream(subscription: str, output: Path, ca: Path, beam_options: list[str]) -
     pipeline.run()
 
 
-def _read(folder: Path) -> Iterator[RawMessage]:
+def read_recorded(folder: Path) -> Iterator[RawMessage]:
+    """Archive folder → its messages."""
     for file in sorted(folder.glob(f"{PARTITIONS}/*.avro")):
         with file.open("rb") as stored:
             for row in fastavro.reader(stored):
@@ -102,7 +103,7 @@ def _read(folder: Path) -> Iterator[RawMessage]:
 
 
 @contextlib.contextmanager
-def _measured() -> Iterator[dict[str, Any]]:
+def measured() -> Iterator[dict[str, Any]]:
     """CPU and wall-clock seconds of what runs inside; all threads, no children (there are none)."""
     figures: dict[str, Any] = {}
     wall, cpu = time.perf_counter(), time.process_time()
@@ -111,7 +112,8 @@ def _measured() -> Iterator[dict[str, Any]]:
     figures["wall_s"] = time.perf_counter() - wall
 
 
-def _say(figures: dict[str, Any], **more: Any) -> None:
+def say(figures: dict[str, Any], **more: Any) -> None:
+    """One pass as a JSON line."""
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({**figures, "peak_rss_mb": peak_kib * 1024 / 1e6, **more}), flush=True)
 

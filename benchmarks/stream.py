@@ -25,15 +25,15 @@ from schemas.archive import PARTITIONS
 
 PACE_PER_S: Final = 40.0  # as 2,400 homes send them
 _START_LIMIT_S: Final = 60
-_PASS_LIMIT_S: Final = 90
+_PASS_LIMIT_S: Final = 180
 _SETTLE_LIMIT_S: Final = 45
 _IDLE_S: Final = 3.0
 
 
 def measure(
     folder: Path, ca: Path, passes: list[Recording], live: Recording
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The streaming job: figures of a full topic, and of batches that arrive one by one."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The streaming job: figures of a full topic, of batches that come one by one, and of a killed worker."""
     settings = isolated(folder / "run", warehouse="off")
     output = folder / "stream"
     with ExitStack() as stack:
@@ -46,9 +46,34 @@ def measure(
         full = [_pass(settings, meter, output, recording) for recording in passes]
         idle_cores = _idle_cores(meter)
         one_by_one = _pass(settings, meter, output, live, PACE_PER_S)
+        recovery = _killed(settings, meter, output, passes[-1])
     earlier = [{"cpu_s": run["cpu_s"], "wall_s": run["wall_s"]} for run in full[:-1]]
     figures = full[-1] | {"idle_cores": round(idle_cores, 3), "earlier_passes": earlier}
-    return figures, one_by_one | {"pace_per_s": PACE_PER_S}
+    return figures, one_by_one | {"pace_per_s": PACE_PER_S}, recovery
+
+
+def _killed(settings: Settings, meter: Meter, output: Path, recording: Recording) -> dict[str, Any]:
+    """Kill the workers when a backlog waits: how long until it is worked on again, and until it is gone.
+
+    Its batches have been seen before, so that windows stay as they are; everything else is done anew.
+    """
+    archive = output / "archive"
+    workers = meter.workers()
+    with _held(workers):
+        recorded.publish(settings, "minutes", recording.messages)
+    rows_before = archived(archive)
+    for worker in workers:
+        worker.kill()
+    began = time.monotonic()
+    _wait(lambda: archived(archive) > rows_before, _PASS_LIMIT_S, "the first batch after the kill")
+    restart_s = time.monotonic() - began
+    wanted = rows_before + len(recording.messages)
+    _wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
+    return {
+        "messages": len(recording.messages),
+        "restart_s": round(restart_s, 2),
+        "recovered_s": round(time.monotonic() - began, 2),
+    }
 
 
 def _pass(
@@ -66,13 +91,17 @@ def _pass(
             before = meter.usage()
     wanted = rows_before + len(recording.messages)
     _wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
+    drained = meter.usage()
+    busy_s = drained.since(before).get("worker", 0.0) / (drained.at_s - before.at_s)
     after = meter.settled(_SETTLE_LIMIT_S)
     cpu = after.since(before)
     pipeline = sum(cpu.get(role, 0.0) for role in PIPELINE_ROLES)
-    wall, raw_mb = after.at_s - before.at_s, recording.raw_mb
+    wall, raw_mb, count = after.at_s - before.at_s, recording.raw_mb, len(recording.messages)
     return {
-        "messages": len(recording.messages),
+        "messages": count,
         "wall_s": round(wall, 3),
+        "busy_share": round(min(1.0, busy_s), 3),
+        "homes_per_pipeline_core": int(count / pipeline * 60),
         "cpu_s": {role: round(seconds, 3) for role, seconds in cpu.items()},
         "cpu_s_per_raw_mb": {role: round(seconds / raw_mb, 5) for role, seconds in cpu.items()},
         "raw_mb_per_worker_cpu_s": round(raw_mb / cpu["worker"], 2),

@@ -22,6 +22,8 @@ def _stream(worker: float, engine: float) -> dict[str, Any]:
     return {
         "cpu_s_per_raw_mb": {role: seconds / 80 for role, seconds in cpu.items()},
         "raw_mb_per_worker_cpu_s": 80 / worker,
+        "raw_mb_per_pipeline_cpu_s": 80 / (worker + engine),
+        "busy_share": 0.95,
     }
 
 
@@ -42,7 +44,16 @@ def test_the_emulator_is_not_part_of_the_ratio() -> None:
     assert ratios["stream_live_to_bare"] == 4.0
     assert (ratios["stream_worker_to_bare"], ratios["stream_engine_to_bare"]) == (1.25, 0.75)
     targets = pipeline.targets_of({"variants": variants, "ratios": ratios})
-    assert [target.met for target in targets] == [True, True]
+    assert [(target.value, target.met) for target in targets] == [(2.0, False), (10.0, False), (0.95, True)]
+
+
+def test_a_peer_counts_only_where_it_ran() -> None:
+    bare = pipeline.finite_figures([PASS], 80.0, 10)
+    peer = pipeline.finite_figures([PASS | {"cpu_s": 5.0}], 80.0, 10)
+    streams = {"stream": _stream(5.0, 3.0), "stream_live": _stream(10.0, 6.0)}
+    ratios = pipeline.ratios_of({"bare": bare, "batch": bare, "bytewax": peer, **streams})
+    assert ratios["bytewax_to_bare"] == 1.25
+    assert "pathway_to_bare" not in ratios
 
 
 def test_shares_of_stages_add_up_to_one() -> None:
