@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 from flask import Blueprint, current_app, g, jsonify, render_template, request
 from pydantic import Field
 
-from schemas.alarms import CloseOutCode, case_number
+from schemas.alarms import CONSOLE_FIELDS, CloseOutCode, Service, case_number
 from schemas.events import HANDLING_LIMIT_S
 from webapp.asked import Body, alarms, body_of, now_us
+from webapp.on_test import MAX_MINUTES
 from webapp.permissions import HOLDERS, Power, needs
 from webapp.procedures import procedure
 from webapp.series import merge_series
@@ -25,6 +26,14 @@ CLOSE_OUT_WORDS: Final = {
     CloseOutCode.TEST: "Test",
     CloseOutCode.UNKNOWN: "Cause not found",
 }
+SERVICE_WORDS: Final = {
+    Service.FIRE_BRIGADE: "Fire brigade",
+    Service.POLICE: "Police",
+    Service.AMBULANCE: "Ambulance",
+    Service.GUARD: "Guard",
+    Service.KEY_HOLDER: "Key holder",
+}
+TEST_MINUTES: Final = {30: "30 min", 60: "1 h", 120: "2 h", 240: "4 h", MAX_MINUTES: "8 h"}
 AlarmId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -43,11 +52,14 @@ def page() -> Any:
         "limits_s": {category.value: seconds for category, seconds in HANDLING_LIMIT_S.items()},
         "path_limit_s": web.path_limit_s,
         "lease_s": web.lease_s,
+        "console_fields": sorted(CONSOLE_FIELDS),
     }
     return render_template(
         "console.html",
         settings=settings,
         codes=CLOSE_OUT_WORDS,
+        services=SERVICE_WORDS,
+        test_minutes=TEST_MINUTES,
         name=g.session.name,
         theme=theme(),
         reports=g.session.role in HOLDERS[Power.REPORT],

@@ -2,20 +2,37 @@
 
 import { get } from "./api.js";
 import { drawCharts, quantityWords } from "./charts.js";
-import { byId, capital, h, setText, sign } from "./dom.js";
+import * as contacts from "./contacts.js";
+import { byId, capital, h, setText, sign, words } from "./dom.js";
+import * as procedure from "./procedure.js";
 import { drawBar } from "./queue.js";
-import { find, handling, holder, isMine } from "./store.js";
+import { find, handling, holder, isMine, onTest, settings } from "./store.js";
 import { clock, elapsed, fullTime, nowUs } from "./time.js";
 
 const AVS_WORDS = ["no call for service", "limited information", "person present or likely", "threat to property", "threat to life"];
 const MODES = { away: "Armed, everybody away", stay: "Armed, somebody home", disarmed: "Disarmed" };
-const ACTIONS = { claimed: "claimed", released: "gave it back", closed: "closed" };
+// What the history's entries say; the server's word where there is none here.
+const ACTIONS = {
+  released: () => "gave it back",
+  lapsed: (entry) => `: ${entry.from_name}’s claim ran out, back in the queue`,
+  "taken over": (entry) => `took over from ${entry.from_name}`,
+  escalated: (entry) => (entry.level === 2 ? "called the supervisor" : "called a second dispatcher"),
+  called: (entry) => `called contact ${entry.contact + 1}: ${words(entry.outcome)}`,
+  ticked: (entry) => `did step ${entry.step + 1}`,
+  unticked: (entry) => `took back step ${entry.step + 1}`,
+  dispatched: (entry) => `sent: ${words(entry.service)}`,
+  "on scene": () => "heard that help is on scene",
+  "wrong safe word": () => "was given a wrong safe word",
+  cancelled: () => "cancelled it by the safe word",
+};
 let selected = null; // the alarm as last known, also after it left the queue
 let detail = null;
 let asked = 0;
 let answer = {};
 
 export const current = () => selected;
+export const home = () => detail?.home ?? null;
+export const steps = () => detail?.procedure ?? [];
 
 export function open(id) {
   selected = find(id);
@@ -23,8 +40,7 @@ export function open(id) {
   byId("card").dataset.state = byId("context").dataset.state = "open";
   byId("card-body").scrollTop = 0;
   answer = {};
-  setText(byId("close-outcome"), "");
-  byId("close-out").reset();
+  contacts.reset();
   drawHead();
   drawHome(null, "Loading…");
   drawDetail();
@@ -36,9 +52,10 @@ export function refresh() {
   if (!selected) return;
   const fresh = find(selected.alarm_id);
   if (!fresh) return left();
-  const grown = fresh.updated_us !== selected.updated_us || fresh.evidence_count !== selected.evidence_count || fresh.state !== selected.state;
+  const grown = ["updated_us", "evidence_count", "state", "fence", "acted_us", "escalation"].some((field) => fresh[field] !== selected[field]);
   selected = fresh;
   drawHead();
+  drawWork();
   if (grown) load();
 }
 
@@ -48,6 +65,7 @@ async function left() {
   if (selected.state === "closed") return;
   selected = { ...selected, state: "closed", claim: null };
   drawHead();
+  drawWork();
   const reply = await get(`/alarms/${encodeURIComponent(id)}`);
   if (!reply.ok || selected?.alarm_id !== id) return;
   selected = reply.data.alarm;
@@ -56,7 +74,8 @@ async function left() {
   drawDetail();
 }
 
-async function load() {
+// The history grew by something that changes no field: a note.
+export async function load() {
   const mine = ++asked;
   const reply = await get(`/alarms/${encodeURIComponent(selected.alarm_id)}`);
   if (mine !== asked) return; // another alarm was opened meanwhile
@@ -86,16 +105,34 @@ function drawHead() {
   const claim = byId("claim");
   const held = holder(alarm);
   const mine = isMine(alarm);
-  setText(claim.lastElementChild, closed ? "Closed" : mine ? "Yours" : held ? "Taken" : "Claim");
-  claim.disabled = closed || Boolean(held);
-  byId("close-go").disabled = byId("close-fields").disabled = !mine;
+  const may = settings.role === "supervisor" && !mine;
+  setText(claim.lastElementChild, closed ? "Reopen…" : mine ? "Yours" : held ? (may ? "Take over…" : "Taken") : "Claim");
+  claim.disabled = !closed && Boolean(held) && !may;
+  byId("close-go").disabled = byId("close-fields").disabled = byId("call").disabled = !mine;
   byId("release").hidden = !mine || alarm.state !== "claimed";
+  for (const button of byId("send").querySelectorAll("[data-service]")) {
+    const sent = alarm.services.includes(button.dataset.service);
+    button.disabled = !mine || sent;
+    button.setAttribute("aria-pressed", String(sent));
+  }
+  byId("on-scene").disabled = !mine || alarm.state !== "dispatched";
+  byId("on-scene").setAttribute("aria-pressed", String(alarm.state === "on_scene"));
+  setText(byId("test-go"), onTest(alarm) ? "End test" : "On test…");
   tick();
+}
+
+// What the holder does beside: contacts called, steps done.
+function drawWork() {
+  const mine = isMine(selected);
+  contacts.draw(selected, home(), mine);
+  procedure.draw(selected, steps(), mine);
 }
 
 function facts(alarm) {
   const found = [MODES[alarm.armed_mode], `since ${clock(alarm.opened_us)}`].filter(Boolean);
-  const warn = (words) => h("span", { class: "warn" }, words);
+  const warn = (said) => h("span", { class: "warn" }, said);
+  if (onTest(alarm)) found.push(warn(`home on test until ${clock(alarm.on_test_until_us)}`));
+  if (alarm.escalation && !holder(alarm)) found.push(warn(alarm.escalation === 2 ? "the supervisor was called" : "a second dispatcher was called"));
   if (alarm.cancelled_us) found.push(`cancelled by a user ${clock(alarm.cancelled_us)}`);
   if (alarm.restored_us) found.push(`condition ended ${clock(alarm.restored_us)}`);
   if (alarm.clock_suspect) found.push(warn("gateway’s clock is wrong: times by arrival"));
@@ -114,11 +151,8 @@ export function tick() {
   if (!byId("card-bar").firstElementChild) byId("card-bar").append(h("i"));
   drawBar(byId("card-bar"), share);
   byId("card-bar").title = limitS ? `Limit ${limitS} s${waiting ? "" : `, taken after ${Math.round(share * limitS)} s`}` : "";
-  setText(byId("close-title"), closeWords());
   drawOutcome();
 }
-
-const closeWords = () => (selected.state === "closed" ? "Closed" : isMine(selected) ? "What was it?" : "Close-out: claim it first");
 
 // Beside the buttons: the server's answer to the last action, else who has the alarm.
 function drawOutcome() {
@@ -132,29 +166,30 @@ function stateWords() {
   if (selected.state === "closed") {
     return selected.closed_us ? `Closed ${clock(selected.closed_us)} by ${selected.claim?.name ?? "a dispatcher"}. Press n for the next.` : "No longer in the queue.";
   }
-  if (held) return isMine(selected) ? `You have it since ${clock(held.claimed_us)}.` : `${held.name} has it since ${clock(held.claimed_us)}.`;
-  return selected.claim ? `${selected.claim.name}’s claim ran out at ${clock(selected.claim.expires_us)}. Nobody has it.` : "";
+  if (held && isMine(selected)) {
+    return selected.escalation ? "Others were called: nothing was done about it yet." : `You have it since ${clock(held.claimed_us)}.`;
+  }
+  if (held) return `${held.name} has it since ${clock(held.claimed_us)}.`;
+  return selected.returned_us ? `Back in the queue since ${clock(selected.returned_us)}. Nobody has it.` : "";
 }
 
-export function say(words, refused) {
-  answer = { of: selected?.alarm_id, fence: selected?.fence, words, refused };
+export function say(said, refused) {
+  answer = { of: selected?.alarm_id, fence: selected?.fence, words: said, refused };
   if (selected) drawOutcome();
 }
 
 function drawHome(home, fallback) {
   setText(byId("address"), home?.address ?? selected.address ?? fallback);
   setText(byId("place"), home?.place ?? selected.place ?? "");
-  setText(byId("home-facts"), selected.home_id);
-  byId("phones").replaceChildren(...(home?.phones ?? []).map((phone, i) =>
-    h("li", {}, h("span", { class: "order" }, String(i + 1)),
-      h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, phone),
-      h("span", { class: "person" }, home.contacts[i] ?? ""))));
-  if (home && !home.phones.length) byId("phones").append(h("li", { class: "none" }, "No phone on file"));
+  byId("home-facts").replaceChildren(
+    h("a", { href: `/homes/${encodeURIComponent(selected.home_id)}`, target: "_blank", title: "Sensors and earlier alarms" }, selected.home_id),
+    ` · case ${selected.case ?? detail?.case ?? "…"}`);
+  drawWork();
 }
 
-function note(words) {
-  byId("card-note").hidden = !words;
-  setText(byId("card-note"), words);
+function note(said) {
+  byId("card-note").hidden = !said;
+  setText(byId("card-note"), said);
 }
 
 function drawDetail() {
@@ -165,7 +200,7 @@ function drawDetail() {
   const count = Math.max(selected.evidence_count, evidence.length);
   setText(byId("evidence-title"), evidence.length && evidence.length < count ? `Evidence, newest ${evidence.length} of ${count}` : `Evidence (${count})`);
   byId("evidence").replaceChildren(...evidence.map(drawEvidence));
-  byId("history").replaceChildren(...(detail?.history ?? []).map(drawEntry));
+  byId("history").replaceChildren(...(detail?.history ?? []).toReversed().map(drawEntry));
   if (detail && !detail.history.length) byId("history").append(h("li", { class: "none" }, "Nobody has handled it yet."));
   if (!detail) return byId("charts").replaceChildren();
   const measured = evidence.flatMap((e) => e.measurements.map((m) => [`${e.sensor_id}|${m.name}`, m.limit]));
@@ -178,13 +213,12 @@ function drawDetail() {
 }
 
 function drawEvidence(e) {
-  const words = `${e.title}${e.qualifier === 3 ? " ended" : ""}${e.room ? `, ${e.room}` : ""}`;
-  const body = h("div", {}, words);
+  const body = h("div", {}, `${e.title}${e.qualifier === 3 ? " ended" : ""}${e.room ? `, ${e.room}` : ""}`);
   for (const m of e.measurements) {
     body.append(h("div", { class: "detail" }, `${quantityWords(m.name)} `, h("b", {}, number(m.value)), ` ${m.unit === "1" ? "" : m.unit}`, m.limit ? `, limit ${number(m.limit)}` : ""));
   }
   for (const s of e.scores) {
-    body.append(h("div", { class: "detail" }, `${s.family} ${s.room}: ${s.label.replaceAll("_", " ")} `, h("b", {}, s.score.toFixed(2)), ` (${s.model_version})`));
+    body.append(h("div", { class: "detail" }, `${s.family} ${s.room}: ${words(s.label)} `, h("b", {}, s.score.toFixed(2)), ` (${s.model_version})`));
   }
   const remarks = [e.late && "arrived late", e.clock_suspect && "clock wrong", e.cert_expired && "certificate expired", e.source === "fusion" && "by the models"].filter(Boolean);
   if (remarks.length) body.append(h("div", { class: "detail" }, remarks.join(", ")));
@@ -195,7 +229,7 @@ function drawEvidence(e) {
 const number = (value) => new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 }).format(value);
 
 function drawEntry(entry) {
-  const code = entry.close_out ? ` as “${entry.close_out.replaceAll("_", " ")}”` : "";
+  const code = entry.close_out ? ` as “${words(entry.close_out)}”` : "";
   const remark = entry.note ? `: ${entry.note}` : "";
-  return h("li", {}, h("time", { title: fullTime(entry.at_us) }, clock(entry.at_us)), h("span", {}, `${entry.name} ${ACTIONS[entry.action] ?? entry.action}${code}${remark}`));
+  return h("li", {}, h("time", { title: fullTime(entry.at_us) }, clock(entry.at_us)), h("span", {}, `${entry.name} ${ACTIONS[entry.action]?.(entry) ?? entry.action}${code}${remark}`));
 }

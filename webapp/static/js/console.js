@@ -1,10 +1,12 @@
 // The page: wires stream, queue, card and keys together.
 
+import * as actions from "./actions.js";
 import { get, post } from "./api.js";
 import * as card from "./card.js";
 import "./watched.js";
 import { byId, CATEGORY_WORDS, h, setText, sign } from "./dom.js";
 import * as queue from "./queue.js";
+import * as sound from "./sound.js";
 import * as store from "./store.js";
 import { follow } from "./stream.js";
 import { age, clock, nowUs } from "./time.js";
@@ -104,7 +106,7 @@ function drawNote() {
   let words = "";
   if (!loaded) words = connection.connected ? "Loading the queue…" : "The queue is not loaded: no connection.";
   else if (!total) words = connection.connected && queueLive ? "" : "No open alarms were known.";
-  else if (visible < total) words = `${total - visible} of ${total} hidden by the search.`;
+  else if (visible < total) words = `${total - visible} of ${total} hidden by search or filter.`;
   setText(note, words);
   note.hidden = !words;
   const live = connection.connected && queueLive;
@@ -118,63 +120,14 @@ setInterval(() => {
   card.tick();
   drawStatus();
   drawCounts();
+  sound.tick();
 }, 1000);
 
-// ---- actions
-
-let pending = false;
-
-async function act(button, words, send) {
-  if (pending || button.disabled) return null;
-  pending = true;
-  button.disabled = true;
-  card.say(words, false);
-  const answer = await send();
-  pending = false;
-  button.disabled = false;
-  if (answer.ok) store.applyAnswer(answer.data);
-  card.say(answer.ok ? "" : answer.error, !answer.ok);
-  card.refresh();
-  drawAll();
-  return answer;
-}
-
-function claim() {
-  const alarm = card.current();
-  if (alarm) act(byId("claim"), "Claiming…", () => post(`/alarms/${encodeURIComponent(alarm.alarm_id)}/claim`));
-}
-
-function release() {
-  const alarm = card.current();
-  const body = { fence: alarm.fence };
-  act(byId("release"), "Giving it back…", () => post(`/alarms/${encodeURIComponent(alarm.alarm_id)}/release`, body));
-}
-
-function chooseClose() {
-  const alarm = card.current();
-  if (!alarm || alarm.state === "closed") return;
-  if (!store.isMine(alarm)) card.say("Claim it first.", true);
-  else byId("close-out").querySelector("input").focus();
-}
-
-byId("close-out").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const alarm = card.current();
-  const form = event.target;
-  const code = form.code.value;
-  if (!code) {
-    setText(byId("close-outcome"), "Choose what it was.");
-    byId("close-outcome").className = "outcome refused";
-    form.querySelector("input").focus();
-    return;
-  }
-  setText(byId("close-outcome"), "");
-  const body = { fence: alarm.fence, code, note: form.note.value };
-  act(byId("close"), "Closing…", () => post(`/alarms/${encodeURIComponent(alarm.alarm_id)}/close`, body));
-});
+// ---- through the queue
 
 function openAlarm(id) {
   queue.select(id);
+  actions.showWork();
   card.open(id);
   queue.tick();
 }
@@ -222,14 +175,18 @@ setInterval(() => get("/session/state"), ALIVE_MS);
 
 // ---- buttons and keys
 
-byId("claim").addEventListener("click", claim);
-byId("release").addEventListener("click", release);
-byId("close-go").addEventListener("click", chooseClose);
+actions.setUp(drawAll);
 byId("search").addEventListener("input", (event) => {
-  queue.setFilter(event.target.value);
+  queue.setSearch(event.target.value);
   queue.draw();
   drawNote();
 });
+queue.drawFilters(() => {
+  queue.draw();
+  drawNote();
+});
+byId("mute").addEventListener("click", sound.mute);
+for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, sound.wake);
 byId("help-open").addEventListener("click", () => toggleHelp());
 byId("theme").addEventListener("click", () => {
   const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -252,20 +209,25 @@ function toggleHelp(open = !byId("help").open) {
 
 const KEYS = {
   n: next,
-  c: claim,
-  x: chooseClose,
+  c: actions.claim,
+  p: actions.call,
+  x: actions.chooseClose,
+  m: sound.mute,
   "/": () => byId("search").focus(),
   "?": () => toggleHelp(),
   ArrowDown: () => step(1),
   ArrowUp: () => step(-1),
 };
+for (let i = 0; i < 9; i += 1) KEYS[i + 1] = () => actions.tick(i);
 
 document.addEventListener("keydown", (event) => {
-  const field = event.target.closest("input, textarea");
+  const field = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
   if (event.key === "Escape") {
     field?.blur();
     toggleHelp(false);
+    actions.dismiss();
   } else if (!field && !event.ctrlKey && !event.metaKey && !event.altKey && KEYS[event.key]) {
+    if (event.target.type === "radio" && event.key.startsWith("Arrow")) return; // moves among the codes
     event.preventDefault();
     KEYS[event.key]();
   }

@@ -25,6 +25,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+export const words = (code) => code.replaceAll("_", " ");
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 // A category is told by shape, letter and colour together.

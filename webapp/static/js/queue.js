@@ -1,12 +1,23 @@
 // The queue's rows: keyed by alarm, moved only when the order changes, timers ticking in place.
 
 import { byId, capital, h, setText, sign } from "./dom.js";
-import { handling, holder, isMine, ordered } from "./store.js";
-import { elapsed, fullTime, nowUs } from "./time.js";
+import { handling, holder, isMine, onTest, ordered, setApart } from "./store.js";
+import { clockMinutes, elapsed, fullTime, nowUs } from "./time.js";
+
+const CALLED = ["", "2nd called", "supervisor"]; // by the level of escalation
+const FILTERS = {
+  all: ["All", () => true],
+  life: [sign("life", 14), (alarm) => alarm.category === "life"],
+  intrusion: [sign("intrusion", 14), (alarm) => alarm.category === "intrusion"],
+  trouble: [sign("trouble", 14), (alarm) => alarm.category === "trouble"],
+  free: ["Nobody’s", (alarm) => !holder(alarm)],
+  mine: ["Mine", isMine],
+};
 
 const rows = new Map();
 let selectedId = null;
-let filter = "";
+let search = "";
+let filter = "all";
 let onOpen = () => {};
 let onShown = () => {};
 
@@ -24,17 +35,32 @@ export function select(id) {
   rows.get(id)?.scrollIntoView({ block: "nearest" });
 }
 
-export function setFilter(text) {
-  filter = text.trim().toLowerCase();
+export function setSearch(text) {
+  search = text.trim().toLowerCase();
 }
 
-// The alarms on screen, in order. A search never hides a life alarm that nobody has.
+// Buttons above the queue; one is pressed at a time.
+export function drawFilters(onChange) {
+  const buttons = Object.entries(FILTERS).map(([name, [label]]) => {
+    const button = h("button", { type: "button", class: name, "data-filter": name, "aria-pressed": String(name === filter) }, label);
+    button.addEventListener("click", () => {
+      filter = name;
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      onChange();
+    });
+    return button;
+  });
+  byId("filters").replaceChildren(...buttons);
+}
+
+// The alarms on screen, in order. Neither search nor filter hides a life alarm that nobody has.
 export function shown() {
-  return ordered().filter((alarm) => !filter || (alarm.category === "life" && !holder(alarm)) || words(alarm).includes(filter));
+  const wanted = (alarm) => FILTERS[filter][1](alarm) && (!search || text(alarm).includes(search));
+  return ordered().filter((alarm) => (alarm.category === "life" && !holder(alarm)) || wanted(alarm));
 }
 
-const words = (alarm) =>
-  [alarm.title, alarm.room, alarm.address, alarm.place, alarm.home_id, alarm.headline].join(" ").toLowerCase();
+const text = (alarm) =>
+  [alarm.title, alarm.room, alarm.address, alarm.place, alarm.home_id, alarm.headline, alarm.case].join(" ").toLowerCase();
 
 export function draw() {
   const list = byId("rows");
@@ -86,19 +112,25 @@ function fill(row, alarm) {
 
 // Once a second: times, bars and holders, which change without any message.
 export function tick() {
-  for (const row of rows.values()) {
+  let firstApart = false;
+  for (const { firstElementChild: row } of byId("rows").children) {
     const alarm = row.alarm;
     const held = holder(alarm);
     const { limitS, share, waiting } = handling(alarm);
-    row.className = `row ${row.dataset.size} ${alarm.category} ${held ? "held" : "unheld"} ${isMine(alarm) ? "mine" : ""}`;
+    const apart = setApart(alarm);
+    row.className = `row ${row.dataset.size} ${alarm.category} ${held ? "held" : "unheld"} ${isMine(alarm) ? "mine" : ""} ${apart ? "apart" : ""}`;
+    row.parentElement.classList.toggle("first-apart", apart && !firstApart);
+    firstApart ||= apart;
     const time = row.querySelector(".time");
     setText(time, elapsed(nowUs() - alarm.opened_us));
-    time.classList.toggle("late", waiting && share >= 1);
+    time.classList.toggle("late", waiting && !apart && (share >= 1 || alarm.escalation > 0));
     const who = row.querySelector(".who");
-    setText(who, held ? (isMine(alarm) ? "You" : held.name) : "");
+    const remark = held ? (isMine(alarm) ? "You" : held.name) : onTest(alarm) ? `test – ${clockMinutes(alarm.on_test_until_us)}` : CALLED[alarm.escalation];
+    setText(who, remark);
+    who.classList.toggle("called", !held && !apart && alarm.escalation > 0);
     const bar = row.querySelector(".bar");
-    who.hidden = !held;
-    bar.hidden = Boolean(held) || !limitS;
+    who.hidden = !remark;
+    bar.hidden = Boolean(remark) || !limitS;
     drawBar(bar, share);
   }
 }

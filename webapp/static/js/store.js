@@ -3,7 +3,6 @@
 import { nowUs } from "./time.js";
 
 const RANK = { life: 0, intrusion: 1, trouble: 2, information: 3 };
-const CONSOLE_FIELDS = ["state", "claim", "fence", "presented_us", "acknowledged_us", "actioned_us", "closed_us", "close_out", "close_note"];
 export const settings = JSON.parse(document.body.dataset.settings);
 
 const alarms = new Map();
@@ -26,22 +25,31 @@ export function applyAnswer(answer) {
   const known = alarms.get(answer.alarm_id);
   if (!known || answer.fence < known.fence) return;
   if (answer.state === "closed") alarms.delete(answer.alarm_id);
-  else alarms.set(answer.alarm_id, { ...known, ...Object.fromEntries(CONSOLE_FIELDS.map((field) => [field, answer[field]])) });
+  else alarms.set(answer.alarm_id, { ...known, ...Object.fromEntries(settings.console_fields.map((field) => [field, answer[field]])) });
 }
 
-// Category first, then who has waited longest; the id settles ties, so that rows never swap.
+// Category first, then who has waited longest; what is set apart comes last. The id settles ties, so that
+// rows never swap.
 export function ordered() {
   return [...alarms.values()].sort((a, b) =>
-    (RANK[a.category] ?? 2) - (RANK[b.category] ?? 2) || a.opened_us - b.opened_us || (a.alarm_id < b.alarm_id ? -1 : 1));
+    setApart(a) - setApart(b) || (RANK[a.category] ?? 2) - (RANK[b.category] ?? 2) ||
+    a.opened_us - b.opened_us || (a.alarm_id < b.alarm_id ? -1 : 1));
 }
 
 // Who has it now: null if nobody, or if the holder's page has been silent too long.
 export const holder = (alarm) => (alarm.state !== "closed" && alarm.claim?.expires_us > nowUs() ? alarm.claim : null);
 export const isMine = (alarm) => holder(alarm)?.user === settings.user;
 
-// The standard's limit counts until somebody takes it.
+export const onTest = (alarm) => alarm.on_test_until_us > nowUs();
+// A fire can break out during a test: life safety is never set apart.
+export const setApart = (alarm) => onTest(alarm) && alarm.category !== "life";
+
+// The standard's limit counts until somebody takes it, anew each time it comes back to the queue.
 export function handling(alarm) {
   const limitS = settings.limits_s[alarm.category];
-  const untilUs = alarm.acknowledged_us ?? nowUs();
-  return { limitS, share: limitS ? (untilUs - alarm.opened_us) / 1e6 / limitS : 0, waiting: alarm.acknowledged_us === null };
+  const sinceUs = Math.max(alarm.opened_us, alarm.returned_us ?? 0);
+  const held = holder(alarm);
+  const takenUs = alarm.acknowledged_us >= sinceUs ? alarm.acknowledged_us : held?.claimed_us;
+  const untilUs = held ? takenUs : alarm.closed_us ?? nowUs();
+  return { limitS, share: limitS ? (untilUs - sinceUs) / 1e6 / limitS : 0, waiting: !held && alarm.state !== "closed" };
 }

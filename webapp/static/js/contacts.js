@@ -1,0 +1,64 @@
+// Whom to call, in order, and how each call ended. The order never changes; the next one is marked.
+
+import { byId, h, words } from "./dom.js";
+import { clock } from "./time.js";
+
+const OUTCOMES = ["reached", "no_answer", "busy", "wrong_number"];
+let active = null; // the contact being called
+let drawn = "";
+let onOutcome = () => {};
+
+export function setUp(report) {
+  onOutcome = report;
+}
+
+export function reset() {
+  active = null;
+  drawn = "";
+}
+
+export function draw(alarm, home, mine) {
+  const state = JSON.stringify([alarm.alarm_id, alarm.calls, home, mine, active]);
+  if (state === drawn) return;
+  drawn = state;
+  const phones = home?.phones ?? [];
+  byId("phones").replaceChildren(...phones.map((_, i) => contact(alarm, home, i, mine)));
+  if (home && !phones.length) byId("phones").append(h("li", { class: "none" }, "No phone on file"));
+}
+
+function contact(alarm, home, i, mine) {
+  const [phone, name] = [home.phones[i], home.contacts[i] ?? ""];
+  const last = alarm.calls.filter((call) => call.contact === i).at(-1);
+  const link = h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}`, "data-contact": String(i) }, phone);
+  link.addEventListener("click", () => {
+    if (!mine || i === active) return;
+    active = i;
+    setTimeout(() => draw(alarm, home, mine)); // after the browser has followed the link
+  });
+  const item = h("li", { class: i === active ? "active" : "" },
+    h("span", { class: "order" }, String(i + 1)),
+    link,
+    h("span", { class: "person" }, name, last ? h("b", {}, ` ${words(last.outcome)} ${clock(last.at_us)}`) : ""));
+  if (mine && i === active) {
+    item.append(h("div", { class: "outcomes", role: "group", "aria-label": `How the call to ${phone} ended` },
+      ...OUTCOMES.map((outcome) => {
+        const button = h("button", { type: "button", "data-outcome": outcome }, words(outcome));
+        button.addEventListener("click", () => onOutcome(i, outcome, button));
+        return button;
+      })));
+  }
+  return item;
+}
+
+// Call the next in order: the first never called, else the one after the last call.
+export function callNext(alarm, home) {
+  const count = home?.phones.length ?? 0;
+  if (!count) return false;
+  const tried = new Set(alarm.calls.map((call) => call.contact));
+  const fresh = [...Array(count).keys()].find((i) => !tried.has(i));
+  active = fresh ?? (alarm.calls.at(-1).contact + 1) % count;
+  draw(alarm, home, true);
+  byId("phones").querySelector(`[data-contact="${active}"]`).click();
+  byId("phones").querySelector("[data-outcome]").focus();
+  return true;
+}
