@@ -75,6 +75,7 @@ def demo(
     """Run the whole system with homes.
 
     Starts every part, says where to look, and stops everything on Ctrl-C. Data of the last run is removed.
+    The safe word that cancels an alarm is "ember" in every home.
     """
     settings = _settings()
     simulation = _simulation(settings, homes, scenario, speed, seed, None, uplink)

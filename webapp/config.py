@@ -41,6 +41,11 @@ class WebConfig(BaseSettings):
         ge=0,
         description="While Firebase Auth is silent, an account checked so recently may act.",
     )
+    softphone: bool = Field(
+        default=False,
+        description="Every workstation has a program for tel: links. Where none has, the browser's question "
+        "blocks the page; so unless this is set, numbers are copied.",
+    )
     path_limit_s: int = Field(default=150, ge=10, description="A path not proven for so long is a trouble.")
 
     @model_validator(mode="after")

@@ -52,6 +52,7 @@ def page() -> Any:
         "limits_s": {category.value: seconds for category, seconds in HANDLING_LIMIT_S.items()},
         "path_limit_s": web.path_limit_s,
         "lease_s": web.lease_s,
+        "softphone": web.softphone,
         "console_fields": sorted(CONSOLE_FIELDS),
     }
     return render_template(

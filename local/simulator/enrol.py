@@ -25,14 +25,16 @@ from edge_client.users import hash_code
 from local.simulator import devices, household
 from local.simulator.neighbourhood import BACKDATED, roster_entry
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import DIRECTORY, HOMES, DirectoryEntry, HomeStatus, SensorStatus
+from schemas.alarms import DIRECTORY, HOMES, SAFE_WORDS, DirectoryEntry, HomeStatus, SafeWord, SensorStatus
 from schemas.identity import issue_certificate, issue_fleet_ca
 from schemas.roster import roster_text
+from webapp import safe_word
 
 ROSTER_FILE: Final = "roster.jsonl"
 CERTIFICATE: Final = "certificate.der"
 PROVER_HOME, PROVER_GATEWAY = "synthetic", "path-prover"
 EXIT_DELAY_S: Final = 45  # the shortest that CP-01 allows: a demo should not wait longer
+SAFE_WORD: Final = "ember"  # of every home: who plays the resident has to know it
 _CA_YEARS, _GATEWAY_YEARS = 10, 2
 _DOCUMENTS_PER_WRITE: Final = 400  # Firestore takes 500
 
@@ -164,22 +166,29 @@ def configurations(fleet: Fleet) -> list[GatewayConfig]:
 
 
 def register(client: Any, fleet: Fleet, seed: int) -> None:
-    """Write first documents of the homes: status, where there is none yet, and directory.
+    """Write first documents of the homes: status and safe word, where there is none yet, and directory.
 
     Args:
         client: google.cloud.firestore.Client.
     """
-    references = [client.collection(HOMES).document(member.home_id) for member in fleet.members]
-    known = {snapshot.id for snapshot in client.get_all(references) if snapshot.exists}
-    for first in range(0, len(fleet.members), _DOCUMENTS_PER_WRITE // 2):
+    homes, words = (_known(client, name, fleet) for name in (HOMES, SAFE_WORDS))
+    for first in range(0, len(fleet.members), _DOCUMENTS_PER_WRITE // 3):
         batch = client.batch()
-        for member in fleet.members[first : first + _DOCUMENTS_PER_WRITE // 2]:
-            if member.home_id not in known:
+        for member in fleet.members[first : first + _DOCUMENTS_PER_WRITE // 3]:
+            if member.home_id not in homes:
                 home = client.collection(HOMES).document(member.home_id)
                 batch.set(home, home_status(member).document())
+            if member.home_id not in words:
+                word = client.collection(SAFE_WORDS).document(member.home_id)
+                batch.set(word, home_safe_word(seed, member.home_id).document())
             entry = client.collection(DIRECTORY).document(member.home_id)
             batch.set(entry, directory_entry(seed, member.home_id).document())
         batch.commit(timeout=20)
+
+
+def _known(client: Any, collection: str, fleet: Fleet) -> set[str]:
+    references = [client.collection(collection).document(member.home_id) for member in fleet.members]
+    return {snapshot.id for snapshot in client.get_all(references) if snapshot.exists}
 
 
 def firestore_client(project: str) -> Any:
@@ -223,6 +232,12 @@ def directory_entry(seed: int, home: str) -> DirectoryEntry:
         phones=[landline, mobile],
         contacts=names,
     )
+
+
+def home_safe_word(seed: int, home: str) -> SafeWord:
+    """The word by which a home cancels an alarm, as it is stored: `SAFE_WORD`, each with its own salt."""
+    salt = household.rng_of(seed, _number(home), household.CODE, 2).bytes(16)
+    return safe_word.make(home, SAFE_WORD, salt)
 
 
 def _number(home: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_every_route_but_the_public_ones_wants_a_session(desk: Desk, fire: Alarm
             assert response.status_code == 401, (method, path)
             assert response.get_json() == {"error": "Please sign in."}
     assert desk.alarms.alarm(fire.alarm_id).state == "new"
+
+
+@pytest.mark.parametrize("softphone", [False, True])
+def test_the_page_calls_by_a_program_only_if_workstations_have_one(desk: Desk, softphone: bool) -> None:
+    desk.app.extensions["web_config"] = WebConfig(softphone=softphone)
+    page = html.unescape(desk.browser("anna").client.get("/").text)
+    assert f'"softphone": {str(softphone).lower()}' in page
 
 
 def test_every_post_wants_the_csrf_token(desk: Desk, fire: Alarm) -> None:

@@ -21,8 +21,10 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from schemas.alarms import Alarm, AlarmState
 from schemas.events import Code
-from tests.webapp import acting, emulators, seed
+from schemas.incidents import HomePath, PathState, Supervision
+from tests.webapp import acting, emulators, seed, test_watched
 from tests.webapp.conftest import PROJECT
+from transforms.supervision_store import FirestoreSupervision
 from webapp import safe_word
 from webapp.accounts import ensure_user
 from webapp.app import firestore_client, now_us
@@ -34,10 +36,10 @@ SIZE: ViewportSize = {"width": 1366, "height": 768}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 EMAIL, PASSWORD = "dispatcher@example.org", "correct horse battery"
 expect.set_options(timeout=15_000)  # a machine that does much else answers late
-# Chromium asks which program to open for a phone number, and swallows the mouse until it is told.
-NO_PHONE = """addEventListener("click", (event) => {
-    if (event.target.closest('a[href^="tel:"]')) event.preventDefault();
-}, true)"""
+COLLECTIONS = (
+    *("alarms", "open", "directory", "operations", "homes", "on_test", "safe_words"),
+    *("incidents", "losses"),
+)
 PROBE = '<img src=x onerror="window.pwned=1"><b>bold</b>'
 
 
@@ -97,7 +99,7 @@ def console(served: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> Iter
     """A signed-in page on an empty queue."""
     url, server = served
     client = firestore_client(PROJECT)
-    for name in ("alarms", "open", "directory", "operations", "homes", "on_test", "safe_words"):
+    for name in COLLECTIONS:
         client.recursive_delete(client.collection(name))
     shots = Path(os.environ.get("HEARTHWATCH_SCREENSHOTS") or tmp_path)
     shots.mkdir(parents=True, exist_ok=True)
@@ -105,8 +107,8 @@ def console(served: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> Iter
         chromium = next(filter(None, map(shutil.which, CHROMIUMS)))
         flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        desk = Console(url, client, server, browser.new_page(viewport=SIZE), shots)
-        desk.page.add_init_script(NO_PHONE)
+        page = browser.new_page(viewport=SIZE, permissions=["clipboard-read", "clipboard-write"])
+        desk = Console(url, client, server, page, shots)
         desk.sign_in()
         yield desk
         assert desk.faults == []
@@ -142,14 +144,14 @@ def test_alarm_appears_is_claimed_handled_closed_and_reopened(console: Console) 
 
     console.row(fire).click()
     expect(page.locator("#address")).to_have_text("Lindenstraße 14, 3rd floor")
-    expect(page.locator("#phones a").first).to_have_text("+49 30 23125 010")
+    expect(page.locator("#phones .number").first).to_have_text("+49 30 23125 010")
     expect(page.locator("#procedure li")).to_have_count(4)
     expect(page.locator("#evidence li")).to_have_count(2)
     expect(page.locator(".chart .limit")).to_have_count(1)
     assert page.locator(".chart .gap").count() >= 1
     places = {
         name: page.locator(name).bounding_box()
-        for name in ("#claim", "#call", "#address", "#phones a >> nth=0")
+        for name in ("#claim", "#call", "#address", "#phones .number >> nth=0")
     }
     console.shot("3-fire")
 
@@ -158,6 +160,8 @@ def test_alarm_appears_is_claimed_handled_closed_and_reopened(console: Console) 
     assert console.repository.alarm(fire.alarm_id).state is AlarmState.CLAIMED
     assert console.repository.alarm(fire.alarm_id).presented_us is not None
     page.keyboard.press("p")
+    expect(page.locator("#phones .copied").first).to_have_text("copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "+493023125010"
     console.shot("4-calling")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -321,6 +325,34 @@ def test_filters_hide_what_is_not_asked_for_but_never_a_life_alarm_that_nobody_h
     expect(page.locator("#mute")).to_contain_text("Muted 1:5")
 
 
+def test_incidents_losses_and_the_path_of_the_cards_home_are_shown(console: Console) -> None:
+    page, now = console.page, now_us()
+    prove_path(console.client)
+    since = {"since_us": now - 300_000_000, "opened_us": now - 200_000_000, "updated_us": now}
+    pipeline = FirestoreSupervision(console.client)
+    pipeline.put_incident(test_watched.INCIDENT.model_copy(update=since))
+    pipeline.put_losses(test_watched.LOSSES)
+    report = {"homes": 20, "silent": 12, "roster_us": now, "as_of_us": now}
+    pipeline.put_report(Supervision(**report))
+    scenes = seed.scenes(now)
+    storm: list[Any] = [(alarm, []) for alarm in seed.storm(now, 12 - len(scenes))]
+    seed.write(console.client, [*scenes, *storm])
+    broken = next(alarm for alarm, _ in scenes if alarm.code == Code.PERIMETER)
+    console.client.collection("homes").document(broken.home_id).set({"home_id": broken.home_id})
+    failing = HomePath(path_state=PathState.PATH_FAIL, path_since_us=now - 300_000_000)
+    pipeline.put_paths({broken.home_id: failing})
+    expect(page.locator("#incidents")).to_contain_text("212 homes offline, Ost, one operator")
+    expect(page.locator("#operations")).to_have_text(
+        "20 homes watched · 12 silent · 2 batches of 1 home missing without a reason"
+    )
+    console.row(broken).click()
+    expect(page.locator("#home-path")).to_contain_text("Not heard since")
+    expect(page.locator("#evidence li")).not_to_have_count(0)
+    console.shot("12-silent-homes")
+    page.keyboard.press("n")
+    expect(page.locator("#home-path")).to_have_text("")
+
+
 def test_markup_in_an_alarm_stays_text(console: Console) -> None:
     page = console.page
     alarm = seed.make_alarm(
@@ -371,6 +403,8 @@ def test_forty_alarms_are_read_without_scrolling_twice(console: Console) -> None
     console.page.keyboard.press("n")
     expect(console.page.locator("#evidence li")).not_to_have_count(0)
     console.shot("11-storm")
+    console.page.click("#theme")
+    console.shot("11-storm-light")
     assert list_px[0] <= 2 * list_px[1]
 
 

@@ -15,15 +15,18 @@ from local.config import isolated
 from local.simulator import devices, household
 from local.simulator.enrol import (
     ROSTER_FILE,
+    SAFE_WORD,
     configurations,
     directory_entry,
     enrol,
     firestore_client,
+    home_safe_word,
     home_status,
     register,
 )
 from schemas.identity import read_certificate
 from transforms.roster import parse_roster
+from webapp import safe_word
 
 NOW = dt.datetime(2025, 11, 24, 12, 0, tzinfo=dt.UTC)
 
@@ -113,6 +116,14 @@ def test_first_status_lists_the_sensors(fleet):
     assert len(status.sensors) == 12  # ten that read, smoke alarm, panic button
 
 
+def test_every_home_has_the_demos_safe_word_under_a_salt_of_its_own():
+    one, other = (home_safe_word(7, home) for home in ("home-0001", "home-0002"))
+    assert safe_word.matches(one, SAFE_WORD)
+    assert not safe_word.matches(one, "amber")
+    assert one.salt != other.salt
+    assert home_safe_word(7, "home-0001") == one
+
+
 @pytest.fixture
 def firestore(tmp_path, monkeypatch):
     settings = isolated(tmp_path)
@@ -125,11 +136,17 @@ def firestore(tmp_path, monkeypatch):
 
 
 @pytest.mark.system
-def test_registering_writes_homes_and_directory_and_keeps_a_living_status(fleet, firestore):
+def test_registering_writes_homes_words_and_directory_and_keeps_a_living_status(fleet, firestore):
     register(firestore, fleet, 7)
     home = firestore.collection("homes").document("home-0001")
     home.update({"armed_mode": "away"})
+    word = firestore.collection("safe_words").document("home-0001")
+    changed = safe_word.make("home-0001", "bergamot").document()
+    word.set(changed)
     register(firestore, fleet, 7)
     assert home.get().get("armed_mode") == "away"
+    assert word.get().to_dict() == changed
+    other = firestore.collection("safe_words").document("home-0002").get().to_dict()
+    assert other == home_safe_word(7, "home-0002").document()
     entry = firestore.collection("directory").document("home-0001").get()
     assert entry.get("phones") == directory_entry(7, "home-0001").phones

@@ -3,13 +3,13 @@
 import * as actions from "./actions.js";
 import { get, post } from "./api.js";
 import * as card from "./card.js";
-import "./watched.js";
 import { byId, CATEGORY_WORDS, h, setText, sign } from "./dom.js";
 import * as queue from "./queue.js";
 import * as sound from "./sound.js";
 import * as store from "./store.js";
 import { follow } from "./stream.js";
 import { age, clock, nowUs } from "./time.js";
+import * as watched from "./watched.js";
 
 const ALIVE_MS = 60000;
 let path = {};
@@ -129,6 +129,7 @@ function openAlarm(id) {
   queue.select(id);
   actions.showWork();
   card.open(id);
+  watched.show(card.current().home_id);
   queue.tick();
 }
 

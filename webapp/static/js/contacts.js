@@ -1,10 +1,12 @@
 // Whom to call, in order, and how each call ended. The order never changes; the next one is marked.
 
-import { byId, h, words } from "./dom.js";
+import { byId, h, setText, words } from "./dom.js";
+import { settings } from "./store.js";
 import { clock } from "./time.js";
 
 const OUTCOMES = ["reached", "no_answer", "busy", "wrong_number"];
 let active = null; // the contact being called
+let copied = null; // the contact whose number is in the clipboard
 let drawn = "";
 let onOutcome = () => {};
 
@@ -13,7 +15,7 @@ export function setUp(report) {
 }
 
 export function reset() {
-  active = null;
+  active = copied = null;
   drawn = "";
 }
 
@@ -29,15 +31,20 @@ export function draw(alarm, home, mine) {
 function contact(alarm, home, i, mine) {
   const [phone, name] = [home.phones[i], home.contacts[i] ?? ""];
   const last = alarm.calls.filter((call) => call.contact === i).at(-1);
-  const link = h("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}`, "data-contact": String(i) }, phone);
-  link.addEventListener("click", () => {
+  const dial = phone.replace(/[^+\d]/g, "");
+  const number = settings.softphone
+    ? h("a", { class: "number", href: `tel:${dial}`, "data-contact": String(i) }, phone)
+    : h("button", { class: "number", type: "button", title: "Copy", "data-contact": String(i) }, phone);
+  number.addEventListener("click", () => {
+    if (!settings.softphone) copy(dial, i);
     if (!mine || i === active) return;
     active = i;
     setTimeout(() => draw(alarm, home, mine)); // after the browser has followed the link
   });
   const item = h("li", { class: i === active ? "active" : "" },
     h("span", { class: "order" }, String(i + 1)),
-    link,
+    number,
+    h("span", { class: "copied" }, i === copied ? "copied" : ""),
     h("span", { class: "person" }, name, last ? h("b", {}, ` ${words(last.outcome)} ${clock(last.at_us)}`) : ""));
   if (mine && i === active) {
     item.append(h("div", { class: "outcomes", role: "group", "aria-label": `How the call to ${phone} ended` },
@@ -48,6 +55,12 @@ function contact(alarm, home, i, mine) {
       })));
   }
   return item;
+}
+
+// Says so only when it is true: a browser may refuse. Nothing is drawn anew, so the focus stays.
+async function copy(dial, i) {
+  copied = await navigator.clipboard.writeText(dial).then(() => i, () => null);
+  byId("phones").querySelectorAll(".copied").forEach((mark, at) => setText(mark, at === copied ? "copied" : ""));
 }
 
 // Call the next in order: the first never called, else the one after the last call.

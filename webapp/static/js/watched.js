@@ -10,9 +10,10 @@ const OLD_US = 180e6; // supervision reports once a minute
 const ROSTER_OLD_US = 3600e6;
 let answeredUs = 0;
 let said = null;
+let shown = ""; // the card's home
 
 async function ask() {
-  const home = byId("home-facts").textContent.trim();
+  const home = shown;
   const reply = await get(`/watched${home ? `?home=${encodeURIComponent(home)}` : ""}`);
   if (reply.ok) {
     said = reply.data;
@@ -36,8 +37,10 @@ function drawPath(home, path) {
   const fails = path?.path_state === "PATH_FAIL";
   byId("home-path").className = fails ? "place warn" : "place";
   const words = !path ? "" : !fails ? `Heard since ${clock(path.path_since_us)}` : path.path_since_us ? `Not heard since ${clock(path.path_since_us)}` : "Never heard";
-  if (home === byId("home-facts").textContent.trim()) setText(byId("home-path"), words);
+  if (home === shown) setText(byId("home-path"), words);
 }
+
+const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 function drawLine() {
   const { supervision, losses } = said ?? {};
@@ -49,7 +52,7 @@ function drawLine() {
   } else if (!supervision) {
     parts.push("No supervision yet");
   } else {
-    parts.push(`${supervision.homes} homes watched`, `${supervision.silent} silent`);
+    parts.push(`${count(supervision.homes, "home", "homes")} watched`, `${supervision.silent} silent`);
     const oldUs = nowUs() - supervision.as_of_us;
     const rosterUs = supervision.as_of_us - supervision.roster_us;
     if (oldUs > OLD_US) parts.push(`judged ${age(oldUs)} ago`);
@@ -57,16 +60,20 @@ function drawLine() {
     warn = oldUs > OLD_US || rosterUs > ROSTER_OLD_US;
   }
   if (losses?.batches) {
-    parts.push(`${losses.batches} batches of ${losses.homes} homes missing without a reason`);
+    parts.push(`${count(losses.batches, "batch", "batches")} of ${count(losses.homes, "home", "homes")} missing without a reason`);
     warn = true;
   }
   byId("operations").classList.toggle("warn", warn);
   setText(byId("operations"), parts.join(" · "));
 }
 
-new MutationObserver(() => {
+// The card shows this home from now on.
+export function show(home) {
+  if (home === shown) return;
+  shown = home;
   setText(byId("home-path"), "");
   ask();
-}).observe(byId("home-facts"), { childList: true, characterData: true, subtree: true });
+}
+
 setInterval(ask, ASK_MS);
 ask();
