@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.archive_raw import _ArchiveBundle
 from transforms.elements import RawMessage
+from transforms.held_bundles import Bundle
 from transforms.lease import Lease
 from transforms.read_pubsub import BundleBounds, _PullDoFn
 
@@ -26,9 +27,10 @@ class PullAndAcknowledge(_PullDoFn):
     def setup(self) -> None:
         super().setup()
 
-        def acknowledge_now(lease: Lease, token: object, held: list[tuple[float, str]]) -> None:  # noqa: ARG001
-            if held:
-                lease._client.acknowledge(lease._subscription, [ack_id for _, ack_id in held])
+        def acknowledge_now(lease: Lease, bundle: Bundle) -> bool:
+            if bundle.held:
+                lease._client.acknowledge(lease._subscription, [ack_id for _, ack_id in bundle.held])
+            return False
 
         Lease.finished = acknowledge_now  # type: ignore[method-assign]
 
