@@ -99,6 +99,7 @@ function drawHead() {
   }
   setText(byId("card-name"), [alarm.title, capital(alarm.room)].filter(Boolean).join(" · "));
   byId("card-avs").replaceChildren(h("b", {}, `AVS ${alarm.avs_level}`), ` ${AVS_WORDS[alarm.avs_level] ?? ""}`);
+  byId("card-avs").title = byId("card-avs").textContent; // a long name leaves it little room
   setText(byId("card-headline"), alarm.headline || alarm.title);
   byId("card-facts").replaceChildren(...facts(alarm).flatMap((fact, i) => (i ? [" · ", fact] : [fact])));
   byId("card-facts").title = `Opened ${fullTime(alarm.opened_us)}`;

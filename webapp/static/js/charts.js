@@ -5,6 +5,7 @@ import { clock, clockMinutes } from "./time.js";
 
 const HEIGHT = 31;
 const PAD = 3;
+const NAMES_PX = 172; // as in card.css
 const FIRST_SHOWN = 8;
 // quantity: words, digits, the least span and bounds of its scale, so that noise does not look like news
 const QUANTITIES = {
@@ -178,11 +179,11 @@ function hover(container, charts, axis, from, to, width) {
     charts.forEach((c) => c.show(null));
   };
   const move = (event) => {
-    const x = event.clientX - container.getBoundingClientRect().left - 150;
+    const x = event.clientX - container.getBoundingClientRect().left - NAMES_PX;
     if (x < 0 || x > width) return leave();
     const us = from + (x / width) * (to - from);
     line.hidden = false;
-    line.style.left = `${x + 150}px`;
+    line.style.left = `${x + NAMES_PX}px`;
     line.style.height = `${charts.length * 32}px`;
     setText(axis.lastChild, clock(us));
     charts.forEach((c) => c.show(us));

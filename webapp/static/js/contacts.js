@@ -5,6 +5,7 @@ import { settings } from "./store.js";
 import { clock } from "./time.js";
 
 const OUTCOMES = ["reached", "no_answer", "busy", "wrong_number"];
+const COPIED = " · number copied";
 let active = null; // the contact being called
 let copied = null; // the contact whose number is in the clipboard
 let drawn = "";
@@ -44,8 +45,7 @@ function contact(alarm, home, i, mine) {
   const item = h("li", { class: i === active ? "active" : "" },
     h("span", { class: "order" }, String(i + 1)),
     number,
-    h("span", { class: "copied" }, i === copied ? "copied" : ""),
-    h("span", { class: "person" }, name, last ? h("b", {}, ` ${words(last.outcome)} ${clock(last.at_us)}`) : ""));
+    h("span", { class: "person" }, name, h("span", { class: "copied" }, i === copied ? COPIED : ""), last ? h("b", {}, ` ${words(last.outcome)} ${clock(last.at_us)}`) : ""));
   if (mine && i === active) {
     item.append(h("div", { class: "outcomes", role: "group", "aria-label": `How the call to ${phone} ended` },
       ...OUTCOMES.map((outcome) => {
@@ -60,7 +60,7 @@ function contact(alarm, home, i, mine) {
 // Says so only when it is true: a browser may refuse. Nothing is drawn anew, so the focus stays.
 async function copy(dial, i) {
   copied = await navigator.clipboard.writeText(dial).then(() => i, () => null);
-  byId("phones").querySelectorAll(".copied").forEach((mark, at) => setText(mark, at === copied ? "copied" : ""));
+  byId("phones").querySelectorAll(".copied").forEach((mark, at) => setText(mark, at === copied ? COPIED : ""));
 }
 
 // Call the next in order: the first never called, else the one after the last call.
