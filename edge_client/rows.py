@@ -17,6 +17,7 @@ from edge_client.store import IntakeRow, Salvage
 from schemas import hearthwatch_v1_pb2 as pb
 
 _log = logging.getLogger(__name__)
+_SEALED: Final = (str, int, int)  # columns of the table of this name
 _SEALED_KEPT_US: Final = 2 * 3600 * 1_000_000  # record of sealed minutes, behind the newest
 
 
@@ -118,9 +119,16 @@ class Rows:
         self._db.executemany("INSERT OR REPLACE INTO sealed VALUES(?, ?, ?)", sealed)
 
     def sealed(self) -> list[SealedSensor]:
-        """All that is remembered."""
+        """All that is remembered.
+
+        Raises:
+            sqlite3.DatabaseError: Columns of other types than were written.
+        """
         query = "SELECT sensor_id, minute_us, seconds FROM sealed"
-        return [SealedSensor(*row) for row in self._db.execute(query)]
+        rows = [SealedSensor(*row) for row in self._db.execute(query)]
+        if not all(isinstance(one, kind) for row in rows for one, kind in zip(row, _SEALED, strict=True)):
+            raise store.malformed("columns of another type in sealed")
+        return rows
 
     def insert(self, batch: Batch, *, gap_mark: int, starts_epoch: bool) -> None:
         """Queue a batch (its row id is given here)."""

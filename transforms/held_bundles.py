@@ -3,7 +3,8 @@
 Bundles of a source follow one another: each begins where the one before it ended, so that places in its
 restriction tell whether a bundle continues what this process holds. One that does not (the engine went
 back to a checkpoint, or the source was elsewhere meanwhile) means that what is held was, or may have
-been, undone: it is given up, and Pub/Sub delivers it again.
+been, undone: it is given up, and Pub/Sub delivers it again. The source leaves a stretch of random length
+after each bundle, so that places tell one course of events from another.
 
 Why an acknowledgement waits for two finalizations. Flink finalizes *all* outstanding bundles when a
 checkpoint completes, also those that finished after its snapshot (docs/decisions/021-finalization.md).

@@ -8,6 +8,7 @@ from the prefetching `Lease` of its process; bundle finalization tells the lease
 from __future__ import annotations
 
 import collections
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from transforms.held_bundles import Bundle, Held
 from transforms.lease import Lease, Taken
 
 _TAKE = 100  # messages at a time
+_STRIDE_BITS = 24  # at ten bundles a second the restriction's 2^62 places last for 800 years
 
 
 class BundleBounds(NamedTuple):
@@ -122,11 +124,12 @@ class _PullDoFn(beam.DoFn):
                     hand.extend(lease.take(token, _TAKE, 0.0))
         finally:
             lease.give_back(token, hand)
-            end = position if split else position + 1  # the next bundle begins after the last claim
-            if lease.finished(Bundle(token, start, end, started, held)):
+            # A place that no other course of events meets by chance: see transforms/held_bundles.py.
+            last = position if split else position + secrets.randbits(_STRIDE_BITS)
+            if lease.finished(Bundle(token, start, last if split else last + 1, started, held)):
                 finalizer.register(lambda: lease.finalize(token))
         _advance(watermark, lease.watermark_us())
-        if tracker.try_claim(position):
+        if tracker.try_claim(last):
             tracker.defer_remainder(Duration(0))
 
 

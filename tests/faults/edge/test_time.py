@@ -13,7 +13,7 @@ import pytest
 from edge_client.config import UplinkConfig
 from edge_client.uplink import Uplink
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.topics import RICH, sensor_topic
+from schemas.topics import LANE_TOPICS, RICH, sensor_topic
 from tests.edge_client.fakes import (
     GATEWAY,
     HOME,
@@ -101,7 +101,7 @@ def test_outage_of_days_drains_urgent_first_then_the_live_minute_then_the_backlo
         publisher,
         home_id=HOME,
         gateway_id=GATEWAY,
-        topics={pb.LANE_URGENT: "urgent", pb.LANE_MINUTES: "minutes"},
+        topics=LANE_TOPICS,
         config=UplinkConfig(backlog_per_s=BACKLOG_PER_S),
         fresh_since_us=lambda: home.clock.now_us() - 2 * MINUTE,
         rng=random.Random(SEED),
