@@ -32,6 +32,7 @@ MINUTES: Final = 5  # all of them count as recent when the stream gets them
 DEFAULT_BATCHES: Final = 1_200
 QUICK_BATCHES: Final = 200
 PASSES: Final = 2
+STREAM_PASSES: Final = 4  # the engine's JVM compiles for two or three of them
 PACED_SHARE: Final = 4  # of a pass's batches are played again as they come live
 _VARIANT_LIMIT_S: Final = 300
 
@@ -65,38 +66,40 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(folder: Path, homes: int, *, peers: bool) -> dict[str, Any]:
     """All variants over batches of `homes` homes → figures."""
     interpreter = environment.python() if peers else None
-    _progress(f"recording {homes * MINUTES * PASSES} batches")
-    # Recent, so that the stream, which sees them published now, takes none for a late arrival.
-    start_us = (time.time_ns() // 1000 // MINUTE_US - MINUTES) * MINUTE_US
+    _progress(f"recording {homes * MINUTES * STREAM_PASSES} batches")
+    # Recent, and the stream comes early, so that it takes none for a late arrival: it sees them
+    # published now. The last minute is the present one.
+    start_us = (time.time_ns() // 1000 // MINUTE_US - MINUTES + 1) * MINUTE_US
     passes = [
         recorded.record(SEED, homes, MINUTES, start_us, first_home=1 + number * homes)
-        for number in range(PASSES)
+        for number in range(STREAM_PASSES)
     ]
     few = max(1, homes // PACED_SHARE)
-    live = recorded.record(SEED, few, MINUTES, start_us, first_home=1 + PASSES * homes)
+    live = recorded.record(SEED, few, MINUTES, start_us, first_home=1 + STREAM_PASSES * homes)
     ca = folder / "ca.pem"
     ca.write_bytes(passes[-1].ca_pem)
     recorded.write_archive(folder / "recorded", passes[-1].messages)
     raw_mb = passes[-1].raw_mb
+    count = len(passes[-1].messages)
     variants = {}
-    for variant in ("bare", "batch"):
-        _progress(f"{variant}, {PASSES} passes")
-        runs = _run_variant(variant, folder, ca)
-        variants[variant] = finite_figures(runs, raw_mb, len(passes[-1].messages))
-    _progress(f"stream on the engine, {PASSES} passes")
+    _progress(f"bare, {PASSES} passes")
+    variants["bare"] = finite_figures(_run_variant("bare", folder, ca), raw_mb, count)
+    _progress(f"stream on the engine, {STREAM_PASSES} passes")
     variants["stream"], variants["stream_live"], recovery = stream.measure(folder, ca, passes, live)
+    _progress(f"batch, {PASSES} passes")
+    variants["batch"] = finite_figures(_run_variant("batch", folder, ca), raw_mb, count)
     for peer in environment.GUARANTEES if interpreter else ():
         _progress(f"{peer}, {PASSES} passes")
         runs = _run_variant(peer, folder, ca, [str(interpreter), "-m", "benchmarks.peers.job"])
-        variants[peer] = finite_figures(runs, raw_mb, len(passes[-1].messages))
+        variants[peer] = finite_figures(runs, raw_mb, count)
         variants[peer]["guarantees"] = environment.GUARANTEES[peer]
     _progress("bare again, for the machine may have slowed down or sped up meanwhile")
-    again = finite_figures(_run_variant("bare", folder, ca), raw_mb, len(passes[-1].messages))
+    again = finite_figures(_run_variant("bare", folder, ca), raw_mb, count)
     variants["bare"] = mean_of(variants["bare"], again)
     return {
         "input": input_of(passes[-1]),
         "variants": variants,
-        "stages": stages_of(variants["bare"], len(passes[-1].messages)),
+        "stages": stages_of(variants["bare"], count),
         "ratios": ratios_of(variants),
         "recovery": recovery,
     }

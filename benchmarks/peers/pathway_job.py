@@ -19,6 +19,7 @@ class _Bundle(pw.Schema):
 
 def run(loop: BareLoop, messages: Sequence[RawMessage], folder: Path) -> None:  # noqa: ARG001
     """All messages, a bundle at a time."""
+    pw.internals.parse_graph.G.clear()  # else this pass runs the graphs of the earlier ones as well
     bundles = [messages[first : first + BUNDLE] for first in range(0, len(messages), BUNDLE)]
 
     class Source(pw.io.python.ConnectorSubject):
