@@ -53,7 +53,7 @@ def test_all_stand_ins_start_on_loopback_only_and_leave_nothing(settings: Settin
         one.name.rsplit("/", 1)[1]
         for one in SubscriberClient().list_subscriptions(project=f"projects/{settings.project}", timeout=20)
     }
-    assert names == {"urgent-monitor", "minutes-monitor"}
+    assert names == {"urgent-monitor", "urgent-monitor-second", "minutes-monitor", "bulk-monitor"}
     document = firestore.Client(project=settings.project).document("homes/home-1")
     document.set({"armed_mode": "away"}, timeout=20)
     assert document.get(timeout=20).to_dict() == {"armed_mode": "away"}
