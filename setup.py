@@ -42,6 +42,7 @@ DEV = [
     "codespell>=2.4",
     "grpcio-tools>=1.70",
     "hypothesis>=6.130",
+    "matplotlib>=3.10",
     "mypy>=1.15",
     "playwright>=1.50",
     "pytest>=8.3",

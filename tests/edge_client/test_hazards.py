@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_client.hazards import AirHazards, AirSample, cohb_after
 from schemas.events import Code
@@ -158,3 +160,28 @@ def test_clock_that_is_set_does_not_blind_the_rules(step_s):
     moved_us = START_US + step_s * SECOND
     told = run(fire, 600, hazards, moved_us)
     assert {code for _, code, active in told if active} >= {Code.SMOKE, Code.HEAT}
+
+
+@given(st.lists(st.tuples(st.floats(0, 2000), st.integers(1, 900)), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_the_dose_solves_the_equation_of_coburn_forster_kane_for_any_exposure(spans):
+    """Beside a numerical solution of dC/dt = (218 (0.0003 + ppm/1316) - C) / (2398 B)."""
+    ours = numerical = 0.0
+    for ppm, seconds in spans:
+        ours = cohb_after(ours, ppm, seconds)
+        for _ in range(seconds):  # midpoint rule, a second a step
+            slope = (218 * (0.0003 + ppm / 1316) - numerical) / (2398 * 0.0404 * 60)
+            half = numerical + slope / 2
+            numerical += (218 * (0.0003 + ppm / 1316) - half) / (2398 * 0.0404 * 60)
+    assert ours == pytest.approx(numerical, abs=1e-5)
+
+
+@given(st.floats(0, 30), st.floats(0, 2000), st.floats(0, 2000), st.integers(1, 3600), st.integers(1, 3600))
+def test_the_dose_depends_on_the_exposure_alone(start, ppm, more_ppm, seconds, rest):
+    """Cut anywhere it is the same; more gas is never less of it; it stays between start and equilibrium."""
+    whole = cohb_after(start, ppm, seconds + rest)
+    assert cohb_after(cohb_after(start, ppm, seconds), ppm, rest) == pytest.approx(whole, abs=1e-9)
+    least, most = sorted((ppm, more_ppm))
+    assert cohb_after(start, least, seconds) <= cohb_after(start, most, seconds) + 1e-12
+    settled = 218 * (0.0003 + ppm / 1316)
+    assert min(start, settled) - 1e-9 <= whole <= max(start, settled) + 1e-9

@@ -1,0 +1,66 @@
+"""Measure detection: `python -m benchmarks.detection [--part NAME …] [--json FILE] [--docs]`.
+
+Prints one JSON object with machine, commit and a result a part, and writes it to FILE. `--docs` also
+renews docs/detection/PART.json, the plots and the tables of docs/detection.md. Recordings are read
+from HEARTHWATCH_RECORDINGS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import report
+from benchmarks.detection import page
+from benchmarks.detection.figures import check
+
+PARTS: Final = ("co",)
+_LOG = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
+    parser.add_argument("--json", type=Path, help="file for the result")
+    parser.add_argument("--docs", action="store_true", help="renew docs/detection")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    load = report.load_1min()
+    found = {name: measured(name) for name in options.part or PARTS}
+    whole = report.document("detection", {"parts": found}, [], load)
+    json.dump(whole, sys.stdout, indent=1, allow_nan=False)
+    print()
+    if options.json:
+        report.write(options.json, whole)
+    if options.docs:
+        _renew(found)
+    return 0
+
+
+def measured(name: str) -> dict[str, Any]:
+    """One part's report, each of its figures checked."""
+    load, began = report.load_1min(), time.monotonic()
+    result = page.part(name).measure()
+    for figure in result["figures"]:
+        check(figure)
+    _LOG.info("%s: %d figures, %.0f s", name, len(result["figures"]), time.monotonic() - began)
+    return report.document(f"detection/{name}", result, [], load)
+
+
+def _renew(found: dict[str, dict[str, Any]]) -> None:
+    for name, result in found.items():
+        report.write(page.RESULTS / f"{name}.json", result)
+        draw = getattr(page.part(name), "draw", None)
+        if draw is not None:
+            draw(result, page.RESULTS)
+    page.PAGE.write_text(page.filled(page.PAGE.read_text(), page.tables(page.results())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
