@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_client.policy import UplinkPolicy
-from local import accounts, parts, supervise
+from local import accounts, models, parts, supervise
 from local.config import HOST, PREFIX, Settings
 from local.simulator.settings import SimulationSettings
 from local.tools import MissingTool
@@ -47,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(models.app, name="models")
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -80,6 +80,16 @@ class Settings(BaseSettings):
         """Folder of `archive/` and `dead_letters/`."""
         return self.output or f"gs://{self.bucket}/monitor"
 
+    @property
+    def registry_url(self) -> str:
+        """Where the registry of models is."""
+        return f"gs://{self.bucket}/models"
+
+    @property
+    def registry_key(self) -> Path:
+        """The private key that signs in it; its public key lies beside it, with .pub."""
+        return self.run / "keys" / "registry.pem"
+
     def address(self, port: int) -> str:
         """Port → `127.0.0.1:port`."""
         return f"{HOST}:{port}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from local import accounts, credentials, emulators, engine, probes, tools, topics
+from local import accounts, credentials, emulators, engine, models, probes, tools, topics
 from local.config import HOST, Settings, variable
 from local.simulator import enrol as fleet
 from local.simulator.settings import SimulationSettings
@@ -200,7 +200,10 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
             uplink=simulation.uplink,
         )
 
-    stores = stand_ins(settings)
+    stores = [
+        part._replace(once_ready=lambda: models.seed(settings)) if part.name == "gcs" else part
+        for part in stand_ins(settings)
+    ]
     # Enrolment comes with the first part: the CA's certificate must be there before whoever reads it.
     stores[0] = stores[0]._replace(prepare=enrolled)
     needed = [

@@ -16,7 +16,7 @@ import keras
 from local import recordings
 from local.training import families, nets
 from schemas.features import FEATURE_VERSION, Family
-from serving.registry import MAX_WEIGHTS_BYTES, WEIGHTS, ModelCard
+from serving.cards import MAX_WEIGHTS_BYTES, WEIGHTS, ModelCard
 
 _LOG = logging.getLogger("train_models")
 DEFAULT_SEED = 20_260_901

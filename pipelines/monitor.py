@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from pipelines.io import Io, choose_io
 from pipelines.options import LANES, BadOptions, MonitorConfig, parse_options
 from pipelines.submit import run_until_done
-from serving import registry
+from serving import cards
 from serving.handlers import LiteRtModelHandler
 from transforms.decode_batches import DecodeBatches
 from transforms.fetch_bulk import FetchBulk
@@ -105,10 +105,10 @@ def model_handlers(folder: str = "") -> dict[str, ModelHandler]:
     """Folder of cards, "" for the package's → a handler for each family.
 
     Raises:
-        registry.ModelRefused: A family has no model.
+        cards.ModelRefused: A family has no model.
     """
-    where = Path(folder) if folder else registry.WEIGHTS
-    return {family: LiteRtModelHandler(family, str(registry.find(family, where))) for family in FAMILIES}
+    where = Path(folder) if folder else cards.WEIGHTS
+    return {family: LiteRtModelHandler(family, str(cards.find(family, where))) for family in FAMILIES}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
         models = model_handlers(config.models) if scoring(config) else {}
-    except (BadOptions, registry.ModelRefused) as error:
+    except (BadOptions, cards.ModelRefused) as error:
         print(f"monitor: {error}", file=sys.stderr)
         return 2
     options = PipelineOptions(rest)

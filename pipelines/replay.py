@@ -22,7 +22,7 @@ from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, check_ca,
 from pipelines.io import choose_io
 from pipelines.monitor import build, model_handlers
 from pipelines.options import BadOptions, MonitorConfig
-from serving import registry
+from serving import cards
 from transforms.compacted import hour_of, visible
 from transforms.compare_replays import Replayed, compare, summary, table
 from transforms.elements import Score, WindowScore
@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         if command == "home":
             return replay_home(*parse(HomeConfig, given[1:], "replay home", "Show what would differ."))
         raise BadOptions(f"command is {command!r}, known commands: dead-letters, home")
-    except (BadOptions, registry.ModelRefused) as error:
+    except (BadOptions, cards.ModelRefused) as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2
 

@@ -1,7 +1,7 @@
 """Readings → what the models see: the one module that gateway, pipeline and training share.
 
 Changing anything here changes what every model means: raise `FEATURE_VERSION` and retrain
-(`make models`); `serving.registry` refuses weights of another version. numpy only.
+(`make models`); `serving.cards` refuses weights of another version. numpy only.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
-from serving import registry
+from serving import cards
 from serving.interpreter import LiteRtModel
 
 
@@ -57,10 +57,10 @@ class LiteRtModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiteRtMod
         Raises:
             ModelRefused: The card or its weights are missing, corrupt or of another family.
         """
-        path = Path(self._card_path) if self._card_path else registry.find(self._family)
-        card, weights = registry.load(path)
+        path = Path(self._card_path) if self._card_path else cards.find(self._family)
+        card, weights = cards.load(path)
         if card.family != self._family:
-            raise registry.ModelRefused(f"{path.name} is of family {card.family}, wanted {self._family}")
+            raise cards.ModelRefused(f"{path.name} is of family {card.family}, wanted {self._family}")
         return LiteRtModel(card, weights)
 
     def run_inference(

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from serving.registry import ModelCard
+from serving.cards import ModelCard
 
 MAX_BATCH: Final = 64
 

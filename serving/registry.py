@@ -1,156 +1,192 @@
-"""Weights on disk and the card that says what they are: listed, found, and verified when loaded."""
+"""The registry: immutable signed versions of models on object storage, and which of them serves.
+
+    versions/sound-2/sound-2.json       the card (serving.cards)
+    versions/sound-2/sound-2.tflite     the weights
+    versions/sound-2/signature.json     of the card, which has the weights' hash; written last: now it exists
+    channels/sound.json                 a signed channel document (serving.channels) of the line
+
+Nothing is taken on trust: a reader verifies the signatures, then the card, then the weights, before any
+byte reaches an interpreter. A channel document is signed as well and its serial only rises, so that who
+can write to the bucket can neither promote a version nor bring an old promotion back.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import Final, Literal
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from schemas.features import FEATURE_VERSION, input_shape
+from serving.cards import ModelCard, ModelRefused, Tier, check_weights, line_of, parse_card
+from serving.channels import Channel, State
+from serving.objects import NEW, Conflict, Store
+from serving.signing import Signature, Signer, TrustedKeys
 
-WEIGHTS: Final = Path(__file__).parent / "weights"
-MAX_WEIGHTS_BYTES: Final = 1_000_000
-MAX_PARITY: Final = 1e-4
-
-
-class ModelRefused(Exception):
-    """Weights or card are missing, corrupt, or of another feature version; the message says which."""
+_TRIES: Final = 5
 
 
-class _Part(BaseModel):
+class _Signed(BaseModel):
+    """A channel document as it is kept: `channel` is the signed text itself."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+    channel: str
+    signature: Signature
 
 
-class DataSource(_Part):
-    """A body of data that shaped or judged a model.
+class Model(NamedTuple):
+    """A verified version."""
 
-    Attributes:
-        use: What it was used for; `trained` and `tested` never share a recording.
-        examples: Readings drawn from it, after augmentation. recordings: distinct originals.
+    card: ModelCard
+    weights: bytes
+
+
+class Registry:
+    """Versions and channels in one store.
+
+    Args:
+        trusted: Whose signatures count.
+        now_us: Wall clock, µs since 1970 UTC.
     """
 
-    name: str
-    origin: Literal["real", "synthetic"]
-    use: Literal["trained", "tested"]
-    recordings: int
-    examples: int
-    licence: str
-    note: str = ""
+    def __init__(
+        self, store: Store, trusted: TrustedKeys, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    ) -> None:
+        self._store = store
+        self._trusted = trusted
+        self._now_us = now_us
 
+    def publish(self, card: ModelCard, weights: bytes, signer: Signer, *, by: str, reason: str = "") -> str:
+        """A new version, as candidate of its line → its name. The same one again changes nothing.
 
-class Figure(_Part):
-    """A measured proportion with its 95 % Wilson interval, on data that the model never saw.
+        Raises:
+            ModelRefused: The weights are not the card's, this code cannot feed the model, the signer is
+                not trusted, or there is another version of that name: versions are immutable.
+            StoreFailed: The store did not answer; publishing again is safe.
+        """
+        version = card.model_version
+        data = (card.model_dump_json(indent=1) + "\n").encode()
+        parse_card(f"{version}.json", data)
+        check_weights(card, weights)
+        signature = signer.sign("model", data)
+        self._trusted.verify(version, "model", data, signature)
+        for name, content in (
+            (card.weights, weights),
+            (f"{version}.json", data),
+            ("signature.json", signature.model_dump_json().encode()),
+        ):
+            self._put_once(f"versions/{version}/{name}", content)
+        self._change(card.line, lambda held: held.entered(version, self._now_us(), by, reason), signer)
+        return version
 
-    Attributes:
-        origin: Synthetic and real are never mixed in one figure.
-        n: Trials. low, high: Interval.
-    """
+    def move(self, version: str, to: State, signer: Signer, *, by: str, reason: str = "") -> Channel:
+        """Give a version another state, after it was read back and verified.
 
-    name: str
-    origin: Literal["real", "synthetic"]
-    data: str
-    value: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
-    n: int = Field(ge=1)
+        Raises:
+            ModelRefused: The version is missing, corrupt, unsigned or does not fit this code.
+            BadStep: There is no step from where it stands.
+            StoreFailed: The store did not answer.
+        """
+        line = self.load(version).card.line
+        return self._change(line, lambda held: held.moved(version, to, self._now_us(), by, reason), signer)
 
+    def rollback(self, line: str, signer: Signer, *, by: str, reason: str = "") -> Channel:
+        """Put back what served before the present version of the fleet.
 
-class ModelCard(_Part):
-    """What a model is, what made it, and how well it does.
+        Args:
+            line: "sound", "sound_large".
 
-    Attributes:
-        weights: File name beside the card. weights_sha256: of its bytes.
-        input_shape: Of one example, without the batch.
-        classes: In the order of the output.
-        parity: Largest difference of a probability between Keras and the converted weights.
-    """
+        Raises:
+            BadStep: Nothing served before it.
+            StoreFailed: The store did not answer.
+        """
+        return self._change(line, lambda held: held.rolled_back(self._now_us(), by, reason), signer)
 
-    family: Literal["sound", "motion", "air", "contact"]
-    version: str = Field(pattern=r"^\d+(\.\d+)*$")
-    title: str
-    weights: str
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    weights_bytes: int = Field(gt=0, le=MAX_WEIGHTS_BYTES)
-    feature_version: int
-    input_shape: tuple[int, ...]
-    input_dtype: Literal["uint8", "float32"]
-    classes: tuple[str, ...] = Field(min_length=2)
-    parity: float = Field(ge=0, le=MAX_PARITY)
-    seed: int
-    split: str
-    data: tuple[DataSource, ...]
-    figures: tuple[Figure, ...]
-    intended_use: str
-    limits: tuple[str, ...]
+    def resolve(self, family: str, tier: Tier = "small", state: State = "fleet") -> str | None:
+        """The version of a family that serves; None: none was promoted.
 
-    @property
-    def model_version(self) -> str:
-        """As scores carry it: "sound-1"."""
-        return f"{self.family}-{self.version}"
+        Raises:
+            ModelRefused: The channel document is corrupt or not signed.
+            StoreFailed: The store did not answer.
+        """
+        return self.channel(line_of(family, tier)).version_in(state)
 
+    def channel(self, line: str) -> Channel:
+        """The channel of a line; of an unknown one an empty channel.
 
-def cards(folder: Path = WEIGHTS) -> list[Path]:
-    """The cards of a folder, by family and rising version."""
-    return sorted(folder.glob("*-*.json"), key=_order)
+        Raises:
+            ModelRefused: It is corrupt, not signed by a trusted key, or another line's.
+            StoreFailed: The store did not answer.
+        """
+        return self._read_channel(line)[0]
 
+    def lines(self) -> list[str]:
+        """Lines that have a channel."""
+        names = self._store.names("channels/")
+        return [name.removeprefix("channels/").removesuffix(".json") for name in names]
 
-def find(family: str, folder: Path = WEIGHTS) -> Path:
-    """A family → the card of its newest version.
+    def load(self, version: str) -> Model:
+        """A version, verified.
 
-    Raises:
-        ModelRefused: There is none.
-    """
-    found = [path for path in cards(folder) if path.stem.rsplit("-", 1)[0] == family]
-    if not found:
-        raise ModelRefused(f"no model of family {family!r} in {folder.name}/: run `make models`")
-    return found[-1]
+        Raises:
+            ModelRefused: Missing, unsigned, corrupt, or it does not fit this code; the message says which.
+            StoreFailed: The store did not answer.
+        """
+        folder = f"versions/{version}"
+        data = self._need(f"{folder}/{version}.json")
+        signed = self._need(f"{folder}/signature.json")
+        try:
+            signature = Signature.model_validate_json(signed)
+        except ValidationError as error:
+            raise ModelRefused(f"{version} has a signature.json that is none") from error
+        self._trusted.verify(version, "model", data, signature)
+        card = parse_card(f"{version}.json", data)
+        weights = self._need(f"{folder}/{card.weights}")
+        check_weights(card, weights)
+        return Model(card, weights)
 
+    def _need(self, name: str) -> bytes:
+        stored = self._store.read(name)
+        if stored is None:
+            raise ModelRefused(f"{name} is missing")
+        return stored.data
 
-def read_card(path: Path) -> ModelCard:
-    """A card, checked against what this code can feed it.
+    def _put_once(self, name: str, data: bytes) -> None:
+        try:
+            self._store.write(name, data, NEW)
+        except Conflict as error:
+            stored = self._store.read(name)
+            if stored is None or stored.data != data:
+                raise ModelRefused(f"{name} is there already with other content") from error
 
-    Raises:
-        ModelRefused: Missing, not a card, named otherwise, or of another feature version or shape.
-    """
-    try:
-        card = ModelCard.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ModelRefused(f"{path.name} is missing") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ModelRefused(f"{path.name} is no model card: {place}: {first['msg']}") from error
-    if path.stem != card.model_version:
-        raise ModelRefused(f"{path.name} holds the card of {card.model_version}")
-    if card.feature_version != FEATURE_VERSION:
-        raise ModelRefused(f"{path.name} wants features {card.feature_version}, this code {FEATURE_VERSION}")
-    if card.input_shape != input_shape(card.family):
-        raise ModelRefused(f"{path.name} wants input {card.input_shape}, limit {input_shape(card.family)}")
-    return card
+    def _read_channel(self, line: str) -> tuple[Channel, int]:
+        name = f"channels/{line}.json"
+        stored = self._store.read(name)
+        if stored is None:
+            return Channel(line=line), NEW
+        try:
+            signed = _Signed.model_validate_json(stored.data)
+            self._trusted.verify(name, "channel", signed.channel.encode(), signed.signature)
+            channel = Channel.model_validate_json(signed.channel)
+        except ValidationError as error:
+            raise ModelRefused(f"{name} is no channel document: {error.errors()[0]['msg']}") from error
+        if channel.line != line:
+            raise ModelRefused(f"{name} holds the channel of {channel.line}")
+        return channel, stored.generation
 
-
-def load(path: Path) -> tuple[ModelCard, bytes]:
-    """A card's path → card and weights, whose SHA-256 is that of the card.
-
-    Raises:
-        ModelRefused: As `read_card`, or the weights are missing or not those of the card.
-    """
-    card = read_card(path)
-    try:
-        weights = (path.parent / card.weights).read_bytes()
-    except FileNotFoundError as error:
-        raise ModelRefused(f"{card.weights} is missing beside {path.name}") from error
-    digest = hashlib.sha256(weights).hexdigest()
-    if digest != card.weights_sha256:
-        raise ModelRefused(
-            f"{card.weights} has SHA-256 {digest[:12]}… ({len(weights)} bytes), "
-            f"its card says {card.weights_sha256[:12]}… ({card.weights_bytes} bytes)"
-        )
-    return card, weights
-
-
-def _order(path: Path) -> tuple[str, list[int]]:
-    family, _, version = path.stem.rpartition("-")
-    return family, [int(part) if part.isdigit() else 0 for part in version.split(".")]
+    def _change(self, line: str, change: Callable[[Channel], Channel], signer: Signer) -> Channel:
+        for _ in range(_TRIES):
+            channel, generation = self._read_channel(line)
+            changed = change(channel)
+            if changed == channel:
+                return channel
+            text = changed.model_dump_json()
+            signature = signer.sign("channel", text.encode())
+            self._trusted.verify(line, "channel", text.encode(), signature)
+            kept = _Signed(channel=text, signature=signature).model_dump_json(indent=1)
+            try:
+                self._store.write(f"channels/{line}.json", kept.encode(), generation)
+            except Conflict:
+                continue
+            return changed
+        raise Conflict(f"channels/{line}.json changed {_TRIES} times meanwhile")

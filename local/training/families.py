@@ -16,7 +16,7 @@ from local.training import examples as ex
 from local.training import measure, nets, sounds
 from local.training.examples import Examples, Rng
 from schemas.features import Family
-from serving.registry import DataSource, Figure
+from serving.cards import DataSource, Figure
 
 SYNTHETIC: Final = "made here (local/signals)"
 ESC_TEST_FOLD: Final = 5

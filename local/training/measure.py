@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from local.training.examples import Examples
-from serving.registry import Figure
+from serving.cards import Figure
 
 Origin = Literal["real", "synthetic"]
 

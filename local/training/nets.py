@@ -13,7 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from local.training.examples import Examples
 from schemas.readings import LOG_MEL_SHAPE
-from serving.registry import MAX_PARITY
+from serving.cards import MAX_PARITY
 
 BATCH: Final = 64
 

@@ -6,7 +6,7 @@ import pytest
 
 from local.training import measure, nets
 from local.training.examples import Examples
-from serving.registry import MAX_PARITY
+from serving.cards import MAX_PARITY
 
 
 @pytest.fixture(scope="module")

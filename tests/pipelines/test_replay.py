@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines.replay import main
-from serving import registry
+from serving import cards
 from tests.archives import minute_message, write_landing
 from tests.fakes import NOW_US, FakeGateway, Fleet, body_of_event, body_of_minute, event
 from tests.pipelines.test_compact import Place, place
@@ -76,7 +76,7 @@ def test_the_same_models_say_the_same_of_one_home_from_parts_and_landing(hour: P
 def test_other_models_are_shown_by_what_they_say_otherwise(hour: Place, tmp_path: Path, capsys: Any) -> None:
     """The candidate's card turns the classes of the air model about: every air reading differs."""
     models = tmp_path / "models"
-    shutil.copytree(registry.WEIGHTS, models, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(cards.WEIGHTS, models, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (card,) = [path for path in models.glob("*.json") if "air" in path.name]
     content = json.loads(card.read_text())
     content["classes"] = content["classes"][::-1]

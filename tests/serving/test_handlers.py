@@ -11,7 +11,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from schemas.features import input_shape
-from serving import registry
+from serving import cards
 from serving.handlers import LabelScores, LiteRtModelHandler, label_scores
 from serving.interpreter import LiteRtModel
 
@@ -28,7 +28,7 @@ def _inputs(family: str, count: int, seed: int = 1) -> list[np.ndarray]:
 
 def _direct(family: str, inputs: list[np.ndarray]) -> np.ndarray:
     """What LiteRT says of one example at a time, without any code of ours."""
-    interpreter = Interpreter(model_content=registry.load(registry.find(family))[1], num_threads=1)
+    interpreter = Interpreter(model_content=cards.load(cards.find(family))[1], num_threads=1)
     interpreter.allocate_tensors()
     rows = []
     for example in inputs:
@@ -77,7 +77,7 @@ class _PartlyNan(LiteRtModel):
 
 def test_an_output_that_is_no_number_is_absent_and_spares_its_neighbours():
     inputs = np.stack(_inputs("motion", 4))
-    model = _PartlyNan(*registry.load(registry.find("motion")))
+    model = _PartlyNan(*cards.load(cards.find("motion")))
     scores = label_scores(model, inputs)
     assert scores[1] == LabelScores("", 0.0, model.card.classes, (), model.card.model_version)
     expected = _direct("motion", list(inputs))
@@ -121,8 +121,8 @@ def test_another_shape_is_refused_with_both_shapes():
 
 
 def test_a_card_of_another_family_is_refused():
-    handler = LiteRtModelHandler("air", str(registry.find("motion")))
-    with pytest.raises(registry.ModelRefused, match="of family motion, wanted air"):
+    handler = LiteRtModelHandler("air", str(cards.find("motion")))
+    with pytest.raises(cards.ModelRefused, match="of family motion, wanted air"):
         handler.load_model()
 
 

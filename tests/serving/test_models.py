@@ -10,14 +10,14 @@ from local.signals import room, sound
 from local.signals.air import Activity, RoomAir
 from local.training import examples, sounds
 from schemas.features import air_features
-from serving import registry
+from serving import cards
 from serving.interpreter import LiteRtModel
 
 SEED = 77_777_777  # neither the seed of training nor that of the cards' tests
 
 
 def _model(family: str) -> LiteRtModel:
-    return LiteRtModel(*registry.load(registry.find(family)))
+    return LiteRtModel(*cards.load(cards.find(family)))
 
 
 def _accuracy(model: LiteRtModel, made: examples.Examples) -> float:
@@ -49,7 +49,7 @@ def test_unseen_synthetic_signals_are_told_apart(family, make, count, floor):
     ids=["motion", "contact", "air", "sound"],
 )
 def test_a_card_names_the_classes_in_the_order_of_training(family, classes):
-    assert registry.read_card(registry.find(family)).classes == classes
+    assert cards.read_card(cards.find(family)).classes == classes
 
 
 def test_glass_in_a_simulated_minute_is_heard_above_talk():

@@ -1,122 +1,191 @@
-"""The registry loads what its card describes and refuses everything else, saying why."""
+"""The registry: immutable, signed, and it refuses with a reason what it cannot prove."""
 
-import hashlib
+from __future__ import annotations
+
 import json
-import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from schemas.features import FEATURE_VERSION, input_shape
-from serving import registry
-from serving.interpreter import MAX_BATCH, LiteRtModel
-from serving.registry import ModelRefused
-
-FAMILIES = ("sound", "motion", "air", "contact")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A copy of the shipped contact model."""
-    card = registry.find("contact")
-    shutil.copy(card, tmp_path)
-    shutil.copy(card.with_suffix(".tflite"), tmp_path)
-    return tmp_path
+from local import credentials, emulators, parts
+from local.config import isolated
+from serving.cards import ModelRefused
+from serving.channels import BadStep
+from serving.objects import NEW, Conflict, FolderStore, Store, open_store
+from serving.signing import BadKey, Signer, TrustedKeys, make_key
+from tests.serving.models import KeptRegistry, shipped, signer
 
 
-def _edit(folder, **changes):
-    path = registry.find("contact", folder)
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return path
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = isolated(tmp_path_factory.mktemp("registry") / "run")
+    (gcs,) = [part for part in parts.stand_ins(settings) if part.name == "gcs"]
+    with pytest.MonkeyPatch.context() as patch, parts.running(gcs, settings):
+        credentials.write(settings)
+        for name, value in emulators.client_environment(settings).items():
+            patch.setenv(name, value)
+        yield f"gs://{settings.bucket}"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_shipped_weights_are_those_of_their_card(family):
-    card, weights = registry.load(registry.find(family))
-    assert hashlib.sha256(weights).hexdigest() == card.weights_sha256
-    assert len(weights) == card.weights_bytes < registry.MAX_WEIGHTS_BYTES
-    assert card.feature_version == FEATURE_VERSION
-    assert card.input_shape == input_shape(family)
-    assert card.parity <= registry.MAX_PARITY
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.system)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return FolderStore(tmp_path / "registry")
+    return open_store(f"{request.getfixturevalue('bucket')}/{request.node.name}")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_card_says_data_licence_limits_and_figures_with_intervals(family):
-    card = registry.read_card(registry.find(family))
-    assert {source.use for source in card.data} == {"trained", "tested"}
-    assert all(source.licence for source in card.data)
-    assert card.limits
-    assert card.intended_use
-    assert all(figure.low <= figure.value <= figure.high for figure in card.figures)
+def test_what_was_published_is_loaded_as_it_was(store: Store) -> None:
+    registry = KeptRegistry(store)
+    card, weights = shipped()
+    assert registry.publish(card, weights, registry.signer, by="anna", reason="seed") == "contact-1"
+    assert registry.load("contact-1") == (card, weights)
+    assert registry.resolve("contact") is None
+    assert registry.channel("contact").states == {"contact-1": "candidate"}
+    registry.move("contact-1", "fleet", registry.signer, by="anna")
+    assert registry.resolve("contact") == "contact-1"
+    assert registry.lines() == ["contact"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_no_weights_were_trained_on_data_without_a_grant(family):
-    card = registry.read_card(registry.find(family))
-    trained = " ".join(source.name.lower() for source in card.data if source.use == "trained")
-    for corpus in ("sesa", "uci_adl", "uci_elder", "fold 5", "odd files", "delco", "sdc35", "sdc39"):
-        assert corpus not in trained
+def test_publishing_again_changes_nothing_and_another_content_is_refused(store: Store) -> None:
+    registry = KeptRegistry(store)
+    card, weights = shipped()
+    for _ in range(2):
+        registry.publish(card, weights, registry.signer, by="anna")
+    assert registry.channel("contact").serial == 1
+    with pytest.raises(ModelRefused, match=r"contact-1\.json is there already with other content"):
+        registry.publish(card.model_copy(update={"title": "other"}), weights, registry.signer, by="anna")
+    assert registry.load("contact-1").card == card
 
 
-def test_a_flipped_byte_is_refused_with_both_digests(folder):
-    weights = folder / "contact-1.tflite"
-    corrupt = bytearray(weights.read_bytes())
-    corrupt[len(corrupt) // 2] ^= 1
-    weights.write_bytes(corrupt)
-    with pytest.raises(ModelRefused, match=r"has SHA-256 .*its card says"):
-        registry.load(registry.find("contact", folder))
+def test_rollback_brings_back_what_served(store: Store) -> None:
+    registry = KeptRegistry(store)
+    registry.add("1")
+    registry.add("2")
+    assert registry.resolve("contact") == "contact-2"
+    registry.rollback("contact", registry.signer, by="bo", reason="misses doors")
+    assert registry.resolve("contact") == "contact-1"
+    with pytest.raises(BadStep, match="nothing served before it"):
+        registry.rollback("contact", registry.signer, by="bo")
 
 
-def test_missing_weights_are_refused(folder):
-    (folder / "contact-1.tflite").unlink()
-    with pytest.raises(ModelRefused, match=r"contact-1.tflite is missing"):
-        registry.load(registry.find("contact", folder))
+def test_a_stale_generation_is_a_conflict_and_the_object_stays(store: Store) -> None:
+    store.write("channels/x.json", b"one", NEW)
+    first = store.read("channels/x.json")
+    assert first
+    store.write("channels/x.json", b"two", first.generation)
+    for stale in (NEW, first.generation):
+        with pytest.raises(Conflict):
+            store.write("channels/x.json", b"three", stale)
+    second = store.read("channels/x.json")
+    assert second
+    assert second.data == b"two"
+    assert store.names("channels/") == ["channels/x.json"]
+    assert store.read("channels/y.json") is None
 
 
-def test_a_missing_card_is_refused(folder):
-    with pytest.raises(ModelRefused, match=r"contact-9.json is missing"):
-        registry.load(folder / "contact-9.json")
+def test_two_who_change_a_channel_at_once_both_succeed(tmp_path: Path) -> None:
+    registry = KeptRegistry(tmp_path)
+    names = [str(number) for number in range(1, 5)]
+    threads = [threading.Thread(target=registry.add, args=(name, "contact", "candidate")) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    channel = registry.channel("contact")
+    assert sorted(channel.states) == [f"contact-{name}" for name in names]
+    assert channel.serial == 4
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _resign(path: Path) -> None:
+    card = path.with_name("contact-1.json").read_bytes()
+    path.write_text(signer().sign("model", card).model_dump_json())
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("file", "harm", "said"),
     [
-        ({"feature_version": 99}, "wants features 99"),
-        ({"input_shape": [3]}, r"wants input \(3,\)"),
-        ({"version": "7"}, "holds the card of contact-7"),
-        ({"parity": 0.5}, "parity"),
-        ({"surprise": 1}, "surprise"),
-        ({"classes": ["one"]}, "classes"),
+        ("contact-1.tflite", _flip, "has SHA-256 .*its card says"),
+        ("contact-1.tflite", Path.unlink, "contact-1.tflite is missing"),
+        ("contact-1.json", _flip, "contact-1 does not bear a signature"),
+        ("contact-1.json", Path.unlink, "contact-1.json is missing"),
+        ("signature.json", Path.unlink, "signature.json is missing"),
+        ("signature.json", lambda path: path.write_text("{}"), "signature.json that is none"),
+        ("signature.json", _resign, "is signed by key .*, known"),
     ],
-    ids=["feature version", "shape", "name", "parity", "unknown field", "classes"],
+    ids=[
+        "corrupt weights",
+        "no weights",
+        "changed card",
+        "no card",
+        "unsigned",
+        "no signature in it",
+        "a stranger's key",
+    ],
 )
-def test_a_card_that_does_not_fit_is_refused(folder, changes, said):
+def test_a_version_that_cannot_be_proven_is_refused_and_not_promoted(
+    tmp_path: Path, file: str, harm: Callable[[Path], object], said: str
+) -> None:
+    registry = KeptRegistry(tmp_path)
+    registry.add("1", to="candidate")
+    harm(tmp_path / "versions" / "contact-1" / file)
     with pytest.raises(ModelRefused, match=said):
-        registry.load(_edit(folder, **changes))
+        registry.load("contact-1")
+    with pytest.raises(ModelRefused, match=said):
+        registry.move("contact-1", "fleet", registry.signer, by="anna")
+    assert registry.resolve("contact") is None
 
 
-def test_a_card_that_is_no_json_is_refused(folder):
-    registry.find("contact", folder).write_bytes(b"\x00garbage")
-    with pytest.raises(ModelRefused, match="is no model card"):
-        registry.load(registry.find("contact", folder))
+def test_a_signed_version_that_this_code_cannot_feed_is_refused(tmp_path: Path) -> None:
+    registry = KeptRegistry(tmp_path)
+    card, weights = shipped()
+    with pytest.raises(ModelRefused, match="wants features 2"):
+        registry.publish(card.model_copy(update={"feature_version": 2}), weights, registry.signer, by="anna")
 
 
-def test_the_newest_version_is_found_by_number_not_by_spelling(folder):
-    for version in ("2", "10"):
-        (folder / f"contact-{version}.json").write_text("{}")
-    assert registry.find("contact", folder).stem == "contact-10"
+@pytest.mark.parametrize("how", ["edited", "signed by a stranger", "signed as a model", "another line's"])
+def test_a_forged_channel_is_refused(tmp_path: Path, how: str) -> None:
+    registry = KeptRegistry(tmp_path)
+    registry.add("1")
+    path = tmp_path / "channels" / "contact.json"
+    signed = json.loads(path.read_text())
+    if how == "edited":
+        signed["channel"] = signed["channel"].replace('"fleet"', '"retired"')
+    elif how == "signed by a stranger":
+        signed["signature"] = signer().sign("channel", signed["channel"].encode()).model_dump()
+    elif how == "signed as a model":
+        signed["signature"] = registry.signer.sign("model", signed["channel"].encode()).model_dump()
+    else:
+        path = tmp_path / "channels" / "air.json"
+    path.write_text(json.dumps(signed))
+    with pytest.raises(ModelRefused, match=r"signed by key|does not bear|holds the channel of contact"):
+        registry.resolve(path.stem)
 
 
-def test_an_unknown_family_says_how_to_get_models(folder):
-    with pytest.raises(ModelRefused, match="make models"):
-        registry.find("sound", folder)
+def test_who_is_not_trusted_cannot_publish(tmp_path: Path) -> None:
+    registry = KeptRegistry(tmp_path)
+    with pytest.raises(ModelRefused, match="is signed by key"):
+        registry.publish(*shipped(), signer(), by="mallory")
+    assert registry.lines() == []
 
 
-def test_probabilities_of_any_batch_size_equal_those_of_single_examples():
-    model = LiteRtModel(*registry.load(registry.find("contact")))
-    batch = np.random.default_rng(1).normal(1, 1, (MAX_BATCH + 13, 10)).astype(np.float32)
-    together = model.probabilities(batch)
-    alone = np.concatenate([model.probabilities(row[None]) for row in batch])
-    assert together.shape == (MAX_BATCH + 13, 4)
-    assert np.abs(together - alone).max() < 1e-5
-    assert together.sum(axis=1) == pytest.approx(1, abs=1e-5)
+def test_a_key_file_is_private_and_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "registry.pem"
+    made = make_key(path)
+    assert path.stat().st_mode & 0o077 == 0
+    assert Signer.read(path).public_pem == made.public_pem == path.with_suffix(".pub").read_bytes()
+    with pytest.raises(FileExistsError):
+        make_key(path)
+    trusted = TrustedKeys.read(path.with_suffix(".pub"))
+    trusted.verify("x", "model", b"data", made.sign("model", b"data"))
+    with pytest.raises(BadKey, match="no public key"):
+        TrustedKeys.read(path)
+    with pytest.raises(BadKey, match="no private key"):
+        Signer.read(path.with_suffix(".pub"))
