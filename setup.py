@@ -18,9 +18,13 @@ PIPELINE = [
 ]
 TRAIN = ["tensorflow>=2.21,<2.22", "ai-edge-litert>=2", "soundfile>=0.13", "scipy>=1.15"]
 WEB = [
+    "fastavro>=1.10",
     "flask>=3.1",
+    "flask-limiter>=4.1",
     "firebase-admin>=7",
+    "google-cloud-bigquery>=3.30",
     "google-cloud-firestore>=2.20",
+    "google-cloud-storage>=3",
     "gunicorn>=23",
     "pydantic-settings>=2.8",
 ]

@@ -241,6 +241,12 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
         after=["firestore", "auth"],
         ports=["web_port"],
         address=f"http://{settings.address(settings.web_port)}",
+        environment={
+            "HEARTHWATCH_WEB_OUTPUT": settings.output_url,
+            "HEARTHWATCH_WEB_WAREHOUSE": f"{settings.project}.{settings.dataset}"
+            if settings.warehouse == "on"
+            else "",
+        },
     )
     return [*stores, engine_part(settings), web, *jobs, prover]
 

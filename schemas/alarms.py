@@ -320,9 +320,10 @@ class HomeStatus(_Document):
 
 
 class DirectoryEntry(_Document):
-    """directory/{home_id}: personal data, never logged."""
+    """directory/{home_id}: personal data, never logged. `time_zone`: IANA name, "" if unknown."""
 
     home_id: str
+    time_zone: str = ""
     address: str
     place: str = ""
     region: str = ""

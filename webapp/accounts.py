@@ -12,7 +12,7 @@ from firebase_admin.exceptions import FirebaseError
 
 from webapp.errors import SignInRefused, Unreachable
 
-ROLES: Final = frozenset({"dispatcher", "supervisor"})
+ROLES: Final = frozenset({"dispatcher", "supervisor", "engineer"})
 # A token older than this was not made by a sign-in just now: it may have been taken from elsewhere.
 MAX_SIGN_IN_AGE_S: Final = 300
 

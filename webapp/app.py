@@ -16,17 +16,21 @@ from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
-from webapp import actions, console, homes, permissions, reports, stream, watched
+from webapp import actions, console, homes, operations, permissions, reports, stream, watched
 from webapp import auth as auth_blueprint
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
+from webapp.dead_letters import DeadLetters
 from webapp.errors import Forbidden, NotFound, Refused, SignInRefused, Unreachable
+from webapp.folders import open_folder
 from webapp.live import LiveQueue
+from webapp.operations import Shared, Stores
 from webapp.permissions import Standing
 from webapp.repository import AlarmRepository
 from webapp.security import Guard
 from webapp.sessions import FirestoreSessions, Sessions
 from webapp.sweep import Sweeper
+from webapp.warehouse import BigQueryWarehouse
 from webapp.watched import FirestoreWatched, WatchedHomes
 
 log = logging.getLogger(__name__)
@@ -43,13 +47,15 @@ def create_app(
     sessions: Sessions | None = None,
     live: LiveQueue | None = None,
     supervised: WatchedHomes | None = None,
+    stores: Stores | None = None,
 ) -> Flask:
     """Settings and, for tests, stand-ins → the app. The live queue and the sweeper run when this returns.
 
     Args:
         clock: µs since 1970 UTC.
-        alarms, auth, sessions, supervised, live: By default Firestore, Firebase Auth, Firestore twice
-            and a queue that listens to `alarms`. With a `live` that is given nothing is started here.
+        alarms, auth, sessions, supervised, live, stores: By default Firestore, Firebase Auth, Firestore
+            twice, a queue that listens to `alarms`, and what `config` names. With a `live` that is given
+            nothing is started here.
     """
     clock = clock or now_us
     if alarms is None or sessions is None or supervised is None:
@@ -66,6 +72,8 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions |= {"web_config": config, "alarms": alarms, "clock": clock, "live": live}
     app.extensions["watched"] = supervised
+    app.extensions["operations_stores"] = stores or open_stores(config)
+    app.extensions["shared_answers"] = Shared(clock)
     app.extensions["accounts"] = auth or FirebaseAccounts(config.project_id)
     Guard(app, config, sessions, clock)
     standing = Standing(app.extensions["accounts"], clock, config.revocation_grace_s)
@@ -75,7 +83,7 @@ def create_app(
 
 
 def _register(app: Flask, live: LiveQueue) -> None:
-    for module in (auth_blueprint, console, actions, homes, reports, stream, watched):
+    for module in (auth_blueprint, console, actions, homes, operations, reports, stream, watched):
         app.register_blueprint(module.blueprint)
 
     @app.get("/health")
@@ -91,6 +99,15 @@ def _register(app: Flask, live: LiveQueue) -> None:
     def unreachable(error: Unreachable) -> Any:
         log.warning("unreachable: %s", error)
         return jsonify(error="The database does not answer. It is not known whether this was done."), 503
+
+
+def open_stores(config: WebConfig) -> Stores:
+    """Object storage and warehouse as configured."""
+    output = config.output.rstrip("/")
+    return Stores(
+        letters=DeadLetters(open_folder(f"{output}/dead_letters")) if output else None,
+        warehouse=BigQueryWarehouse(config.warehouse) if config.warehouse else None,
+    )
 
 
 def clock_words(time_us: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, g, jsonify, redirect, render_template, request, url_for
 
 from schemas.errors import BadInput
-from webapp.permissions import Power, needs
+from webapp.permissions import Power, needs, start_page
 from webapp.security import guard
 
 blueprint = Blueprint("auth", __name__)
@@ -16,9 +16,9 @@ MAX_TOKEN_CHARS = 8192
 
 @blueprint.get("/sign-in")
 def sign_in_page() -> Any:
-    """The form; somebody who is signed in goes on to the console."""
+    """The form; somebody who is signed in goes on to their first page."""
     if g.session is not None:
-        return redirect(url_for("console.page"))
+        return redirect(url_for(start_page(g.session.role)))
     web = current_app.extensions["web_config"]
     return render_template("sign_in.html", identity_url=web.identity_url, api_key=web.api_key)
 
@@ -33,7 +33,7 @@ def sign_in() -> Any:
     clock = current_app.extensions["clock"]
     account = current_app.extensions["accounts"].verify(token, clock())
     session = guard().begin(account)
-    return jsonify(name=session.name, role=session.role)
+    return jsonify(name=session.name, role=session.role, page=url_for(start_page(session.role)))
 
 
 @blueprint.post("/session/end")

@@ -46,6 +46,13 @@ class WebConfig(BaseSettings):
         description="Every workstation has a program for tel: links. Where none has, the browser's question "
         "blocks the page; so unless this is set, numbers are copied.",
     )
+    output: str = Field(
+        default="",
+        description="Folder of the pipeline's archive and dead letters, gs:// or local; empty: not shown.",
+    )
+    warehouse: str = Field(
+        default="", description="BigQuery project.dataset of receipts and scores; empty: not asked."
+    )
     path_limit_s: int = Field(default=150, ge=10, description="A path not proven for so long is a trouble.")
 
     @model_validator(mode="after")

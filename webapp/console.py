@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from flask import Blueprint, current_app, g, jsonify, render_template, request
+from flask import Blueprint, current_app, g, jsonify, render_template
 from pydantic import Field
 
-from schemas.alarms import CONSOLE_FIELDS, CloseOutCode, Service, case_number
+from schemas.alarms import CONSOLE_FIELDS, Alarm, CloseOutCode, Service, case_number
 from schemas.events import HANDLING_LIMIT_S
 from webapp.asked import Body, alarms, body_of, now_us
 from webapp.on_test import MAX_MINUTES
-from webapp.permissions import HOLDERS, Power, needs
+from webapp.page import frame
+from webapp.permissions import Power, needs
 from webapp.procedures import procedure
 from webapp.series import merge_series
 
@@ -34,6 +35,8 @@ SERVICE_WORDS: Final = {
     Service.KEY_HOLDER: "Key holder",
 }
 TEST_MINUTES: Final = {30: "30 min", 60: "1 h", 120: "2 h", 240: "4 h", MAX_MINUTES: "8 h"}
+EARLIER_US: Final = 30 * 24 * 3_600_000_000
+MAX_EARLIER: Final = 8
 AlarmId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -61,15 +64,8 @@ def page() -> Any:
         codes=CLOSE_OUT_WORDS,
         services=SERVICE_WORDS,
         test_minutes=TEST_MINUTES,
-        name=g.session.name,
-        theme=theme(),
-        reports=g.session.role in HOLDERS[Power.REPORT],
+        **frame(),
     )
-
-
-def theme() -> str:
-    """As the browser last chose it."""
-    return "light" if request.cookies.get("theme") == "light" else "dark"
 
 
 @blueprint.get("/alarms/<alarm_id>")
@@ -87,7 +83,15 @@ def card(alarm_id: str) -> Any:
         home=entry.document() if entry else None,
         case=case_number(alarm.alarm_id, alarm.opened_us),
         procedure=procedure(entry, alarm.kind),
+        earlier=[earlier.document() for earlier in _earlier(alarm)],
     )
+
+
+def _earlier(alarm: Alarm) -> list[Alarm]:
+    """The home's other alarms of the last weeks, newest first: what came of them tells what this may be."""
+    since_us = alarm.opened_us - EARLIER_US
+    others = (a for a in alarms().alarms_of(alarm.home_id) if a.alarm_id != alarm.alarm_id)
+    return [a for a in others if a.opened_us >= since_us][:MAX_EARLIER]
 
 
 @blueprint.post("/alarms/presented")

@@ -27,6 +27,7 @@ class Power(StrEnum):
     """What an account may do."""
 
     SESSION = "session"  # its own, nothing else
+    OPERATE = "operate"  # how the system fares, and homes without names, addresses and notes
     WATCH = "watch"  # queue and cards, with names and phones
     HANDLE = "handle"
     TAKE_OVER = "take over"
@@ -35,13 +36,28 @@ class Power(StrEnum):
 
 
 HOLDERS: Final[dict[Power, frozenset[str]]] = {
-    Power.SESSION: frozenset({"dispatcher", "supervisor"}),
+    Power.SESSION: frozenset({"dispatcher", "supervisor", "engineer"}),
+    Power.OPERATE: frozenset({"dispatcher", "supervisor", "engineer"}),
     Power.WATCH: frozenset({"dispatcher", "supervisor"}),
     Power.HANDLE: frozenset({"dispatcher", "supervisor"}),
     Power.TAKE_OVER: frozenset({"supervisor"}),
     Power.TEST: frozenset({"dispatcher", "supervisor"}),
     Power.REPORT: frozenset({"supervisor"}),
 }
+
+
+def may(role: str, power: Power) -> bool:
+    """
+    >>> may("engineer", Power.WATCH)
+    False
+    """
+    return role in HOLDERS[power]
+
+
+def start_page(role: str) -> str:
+    """The endpoint where somebody of this role begins."""
+    return "console.page" if may(role, Power.WATCH) else "operations.page"
+
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -108,7 +124,7 @@ def _authorise() -> None:
             guard().end()
             raise
         g.session = g.session._replace(role=role)
-    if g.session.role not in HOLDERS[power]:
+    if not may(g.session.role, power):
         record_denial("role")
         raise Forbidden(f"A {g.session.role} may not do this.")
 

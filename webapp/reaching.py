@@ -1,4 +1,4 @@
-"""One way to ask Firestore: a silent database is `Unreachable`, said within seconds."""
+"""One way to ask a service: a silent one is `Unreachable`, said within seconds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
+import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 
 from webapp.errors import Unreachable
@@ -14,17 +15,17 @@ READ_TIMEOUT_S: Final = 3.0
 
 
 @contextlib.contextmanager
-def reaching() -> Iterator[None]:
+def reaching(service: str = "Firestore") -> Iterator[None]:
     """
     Raises:
-        Unreachable: Firestore did not answer, answered with an error, or others kept getting in between.
+        Unreachable: It did not answer, answered with an error, or others kept getting in between.
     """
     try:
         yield
-    except (GoogleAPICallError, RetryError) as error:
-        raise Unreachable(f"Firestore: {type(error).__name__}") from error
+    except (GoogleAPICallError, RetryError, requests.RequestException) as error:
+        raise Unreachable(f"{service}: {type(error).__name__}") from error
     except ValueError as error:
         # So the client says that a transaction was tried five times and each time came too late.
         if not isinstance(error.__cause__, GoogleAPICallError):
             raise
-        raise Unreachable(f"Firestore: {error}") from error
+        raise Unreachable(f"{service}: {error}") from error

@@ -10,7 +10,8 @@ from flask import Blueprint, Response, render_template, request
 from schemas.errors import BadInput
 from webapp import report as figures
 from webapp.asked import alarms, now_us
-from webapp.console import CLOSE_OUT_WORDS, theme
+from webapp.console import CLOSE_OUT_WORDS
+from webapp.page import frame
 from webapp.permissions import Power, needs
 from webapp.report import Report
 
@@ -41,7 +42,7 @@ def page() -> Any:
         targets=figures.TARGETS,
         codes={code.value: words for code, words in CLOSE_OUT_WORDS.items()},
         read=MAX_FALSE,
-        theme=theme(),
+        **frame(),
     )
 
 

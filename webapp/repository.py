@@ -7,7 +7,7 @@ of `webapp.lifecycle`, and updates only the console's fields by mask.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from google.api_core.exceptions import FailedPrecondition
@@ -39,6 +39,7 @@ from webapp.watching import Change, FirestoreWatch, Watch
 MAX_EVIDENCE: Final = 60  # newest first; a longer episode says so by its count
 MAX_HISTORY: Final = 100
 MAX_HOMES: Final = 50
+SEARCHED: Final = ("home_id", "address")
 STAMP_ATTEMPTS: Final = 3
 MAX_REPORTED: Final = 5000
 REPORT_TIMEOUT_S: Final = 20.0
@@ -105,17 +106,23 @@ class AlarmRepository:
         entries = {s.id: readable(DirectoryEntry, s.to_dict()) for s in found if s.exists}
         return {home: entry for home, entry in entries.items() if entry}
 
-    def find_homes(self, text: str) -> list[DirectoryEntry]:
-        """Homes whose id or address begins so, at most `MAX_HOMES` of each."""
+    def find_homes(self, text: str, fields: Sequence[str] = SEARCHED) -> list[DirectoryEntry]:
+        """Homes of which one of these fields begins so, at most `MAX_HOMES` of each."""
         directory, end = self._client.collection(docs.DIRECTORY), text + "\uf8ff"
         found: dict[str, Any] = {}
         with reaching():
-            for field in ("home_id", "address"):
+            for field in fields:
                 query = (
                     directory.order_by(field).start_at({field: text}).end_at({field: end}).limit(MAX_HOMES)
                 )
                 found |= {s.id: s.to_dict() for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)}
         return [entry for d in found.values() if (entry := readable(DirectoryEntry, d))]
+
+    def some_homes(self, count: int) -> list[str]:
+        """Ids of a few homes, always the same ones while they exist."""
+        query = self._client.collection(docs.HOMES).select([]).limit(count)
+        with reaching():
+            return [snapshot.id for snapshot in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
 
     def home(self, home_id: str) -> HomeStatus:
         """

@@ -37,6 +37,8 @@ class WatchedHomes(Protocol):
 
     def path(self, home_id: str) -> HomePath | None: ...
 
+    def losses(self, home_id: str) -> HomeLosses | None: ...
+
 
 class FirestoreWatched:
     """`WatchedHomes` in Firestore."""
@@ -65,6 +67,14 @@ class FirestoreWatched:
             home = self._client.collection(HOMES).document(home_id).get(timeout=READ_TIMEOUT_S, retry=None)
         known = home.to_dict() or {}
         return readable(HomePath, known) if "path_state" in known else None
+
+    def losses(self, home_id: str) -> HomeLosses | None:
+        """What a home's gateways numbered and did not bring; None: nothing ever."""
+        with reaching():
+            found = (
+                self._client.collection(docs.LOSSES).document(home_id).get(timeout=READ_TIMEOUT_S, retry=None)
+            )
+        return readable(HomeLosses, found.to_dict()) if found.exists else None
 
 
 @blueprint.get("/watched")

@@ -57,6 +57,7 @@ _CITIES: Final = (
 )
 _MOBILE: Final = ("+49 171 39200", 2)
 # Invented, so that no real door is named.
+_TIME_ZONE: Final = "Europe/Berlin"
 _STREETS: Final = (
     "Ahornzeile", "Am Lindenhain", "Birkengang", "Drosselstieg", "Eschenwinkel", "Fährsteig",
     "Ginsterpfad", "Haselgrund", "Im Kirschfeld", "Kastanienbogen", "Lerchenzeile", "Mühlenkehre",
@@ -229,6 +230,7 @@ def directory_entry(seed: int, home: str) -> DirectoryEntry:
         address=f"{_pick(rng, _STREETS)} {int(rng.integers(1, 120))}",
         place=f"{postcode} {city}",
         region=region,
+        time_zone=_TIME_ZONE,
         phones=[landline, mobile],
         contacts=names,
     )

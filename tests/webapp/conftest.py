@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import sync_playwright
 from werkzeug.test import TestResponse
 
-from tests.webapp import emulators
+from tests.webapp import browsing, emulators
+from tests.webapp.browsing import PROJECT, Console, Served
 from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions, MemoryWatched
 from webapp.accounts import Account
 from webapp.app import create_app
 from webapp.config import WebConfig
 from webapp.live import LiveQueue
 from webapp.sessions import csrf_of
-
-PROJECT = "demo-webapp-tests"
 
 
 @dataclass
@@ -66,10 +68,12 @@ class Desk:
 
 @pytest.fixture
 def desk() -> Desk:
-    """Two dispatchers, `anna` and `ben`, and an empty queue."""
+    """A dispatcher `anna`, a supervisor `ben`, an engineer `erik`, and an empty queue."""
     clock, alarms, sessions = Clock(), MemoryAlarms(), MemorySessions()
     accounts = MemoryAccounts(
-        anna=Account("u-anna", "Anna", "dispatcher"), ben=Account("u-ben", "Ben", "supervisor")
+        anna=Account("u-anna", "Anna", "dispatcher"),
+        ben=Account("u-ben", "Ben", "supervisor"),
+        erik=Account("u-erik", "Erik", "engineer"),
     )
     live = LiveQueue(alarms, clock, "boot")
     config = WebConfig(auth_emulator="127.0.0.1:9099")
@@ -99,3 +103,55 @@ def auth_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of an Auth emulator."""
     with emulators.auth_emulator(tmp_path_factory.mktemp("auth"), PROJECT) as host:
         yield host
+
+
+@pytest.fixture(scope="package")
+def stand_ins(firestore_host: str, auth_host: str) -> dict[str, str]:
+    """The environment of a process that talks to the emulators."""
+    return {
+        "FIRESTORE_EMULATOR_HOST": firestore_host,
+        "FIREBASE_AUTH_EMULATOR_HOST": auth_host,
+        "HEARTHWATCH_WEB_PROJECT_ID": PROJECT,
+    }
+
+
+@pytest.fixture(scope="package")
+def served(stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The console as the supervisor starts it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stand_ins.items():
+            patch.setenv(name, value)
+        browsing.make_accounts()
+        served = Served(emulators.free_port(), tmp_path_factory.mktemp("console") / "console.log")
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Chromium]:
+    """One browser; each test has a context of its own."""
+    with sync_playwright() as playwright:
+        browser = browsing.launched(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def console(
+    served: Served,
+    chromium: Chromium,
+    stand_ins: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Console]:
+    """A signed-in page on an empty queue."""
+    for name, value in stand_ins.items():
+        monkeypatch.setenv(name, value)
+    client = browsing.emptied()
+    context = chromium.new_context(viewport=browsing.SIZE, permissions=["clipboard-read", "clipboard-write"])
+    desk = Console(served, client, context.new_page(), browsing.shots_folder(tmp_path))
+    desk.sign_in()
+    yield desk
+    assert desk.faults == []
+    context.close()
+    client.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from schemas.alarms import (
@@ -19,7 +19,7 @@ from schemas.alarms import (
     open_id,
 )
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
-from schemas.incidents import HomePath
+from schemas.incidents import HomeLosses, HomePath
 from webapp import audit, handling, on_test
 from webapp.accounts import Account
 from webapp.audit import Record, Trail
@@ -27,7 +27,9 @@ from webapp.errors import NotFound, SignInRefused, Unreachable
 from webapp.lifecycle import Actor, Rule
 from webapp.reading import read_alarm
 from webapp.report import Source, source_of
+from webapp.repository import SEARCHED
 from webapp.sessions import Session
+from webapp.warehouse import ModelSeen
 from webapp.watched import Watched
 from webapp.watching import Change
 
@@ -129,9 +131,13 @@ class MemoryAlarms:
         self._reach()
         return {home: self.homes[home] for home in set(home_ids) if home in self.homes}
 
-    def find_homes(self, text: str) -> list[DirectoryEntry]:
+    def find_homes(self, text: str, fields: Sequence[str] = SEARCHED) -> list[DirectoryEntry]:
         self._reach()
-        return [e for e in self.homes.values() if e.home_id.startswith(text) or e.address.startswith(text)]
+        return [e for e in self.homes.values() if any(getattr(e, f).startswith(text) for f in fields)]
+
+    def some_homes(self, count: int) -> list[str]:
+        self._reach()
+        return sorted(self.statuses)[:count]
 
     def home(self, home_id: str) -> HomeStatus:
         self._reach()
@@ -261,6 +267,10 @@ class MemoryWatched:
         self._reach()
         return self.paths.get(home_id)
 
+    def losses(self, home_id: str) -> HomeLosses | None:
+        self._reach()
+        return next((one for one in self.said.losses if one.home_id == home_id), None)
+
     def _reach(self) -> None:
         if self.down:
             raise Unreachable("Firestore: told to be down")
@@ -303,3 +313,27 @@ class MemoryAccounts:
         if not known or self.signed_out_us.get(user, 0) > since_us:
             raise SignInRefused("This account was signed out.")
         return known[0].role
+
+
+class MemoryWarehouse:
+    """Models and objects as given. `down` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.seen: list[ModelSeen] = []
+        self.held: dict[str, list[str]] = {}
+        self.asked = 0
+        self.down = False
+
+    def models(self, home_ids: Sequence[str], since_us: int) -> list[ModelSeen]:
+        self._reach()
+        return [model for model in self.seen if home_ids and model.newest_us >= since_us]
+
+    def objects(self, home_id: str, since_us: int) -> list[str]:
+        self._reach()
+        assert since_us > 0
+        return self.held.get(home_id, [])
+
+    def _reach(self) -> None:
+        self.asked += 1
+        if self.down:
+            raise Unreachable("BigQuery: told to be down")

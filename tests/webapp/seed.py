@@ -35,6 +35,7 @@ def directory() -> list[DirectoryEntry]:
     return [
         DirectoryEntry(
             home_id=home,
+            time_zone="Europe/Berlin",
             address=address,
             place=place,
             contacts=contacts,

@@ -13,7 +13,7 @@ from schemas.alarms import Alarm
 from schemas.events import Code
 from tests.webapp.conftest import Desk
 from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions, MemoryWatched
-from tests.webapp.seed import directory, scenes
+from tests.webapp.seed import directory, make_alarm, scenes
 from webapp.app import create_app
 from webapp.config import WebConfig
 from webapp.live import LiveQueue
@@ -84,7 +84,7 @@ def test_sign_in_gives_a_fresh_id_and_the_planted_one_stays_worthless(desk: Desk
     browser = desk.browser()
     browser.get("/sign-in")
     planted = browser.token
-    assert browser.sign_in("anna").get_json() == {"name": "Anna", "role": "dispatcher"}
+    assert browser.sign_in("anna").get_json() == {"name": "Anna", "role": "dispatcher", "page": "/"}
     assert browser.token != planted
     thief = desk.browser()
     thief.client.set_cookie("hearthwatch", planted)
@@ -211,6 +211,19 @@ def test_card_brings_evidence_curves_history_and_home(desk: Desk, fire: Alarm) -
     }
     assert card["home"]["phones"] == ["+49 30 23125 010", "+49 30 23125 011"]
     assert card["history"] == []
+
+
+def test_card_brings_the_homes_other_alarms_of_the_last_month(desk: Desk, fire: Alarm) -> None:
+    day_s = 86_400
+    over = {"state": "closed", "close_out": "false_cooking"}
+    for age_s, code in ((2 * day_s, Code.SMOKE), (29 * day_s, Code.PERIMETER), (40 * day_s, Code.SMOKE)):
+        desk.alarms.put(make_alarm(fire.home_id, code, desk.clock(), age_s, **over))
+    desk.alarms.put(make_alarm("home-0002", Code.SMOKE, desk.clock(), day_s))
+    earlier = desk.browser("anna").get(f"/alarms/{fire.alarm_id}").get_json()["earlier"]
+    assert [(a["kind"], a["close_out"]) for a in earlier] == [
+        ("fire", "false_cooking"),
+        ("burglary", "false_cooking"),
+    ]
 
 
 def test_unknown_alarm_is_not_found(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import { byId, capital, h, setText, sign, words } from "./dom.js";
 import * as procedure from "./procedure.js";
 import { drawBar } from "./queue.js";
 import { find, handling, holder, isMine, onTest, settings } from "./store.js";
-import { clock, elapsed, fullTime, nowUs } from "./time.js";
+import { elapsed, homeClock as clock, homeShort, homeWhole as fullTime, nowUs, setHomeZone } from "./time.js";
 
 const AVS_WORDS = ["no call for service", "limited information", "person present or likely", "threat to property", "threat to life"];
 const MODES = { away: "Armed, everybody away", stay: "Armed, somebody home", disarmed: "Disarmed" };
@@ -129,13 +129,21 @@ function drawWork() {
   procedure.draw(selected, steps(), mine);
 }
 
+// How often it came again after it had ended.
+function recurrences(evidence) {
+  const inOrder = [...evidence].sort((a, b) => a.recorded_us - b.recorded_us);
+  return inOrder.filter((e, i) => i > 0 && e.qualifier !== 3 && inOrder[i - 1].qualifier === 3).length;
+}
+
 function facts(alarm) {
+  const again = recurrences(detail?.evidence ?? []);
   const found = [MODES[alarm.armed_mode], `since ${clock(alarm.opened_us)}`].filter(Boolean);
   const warn = (said) => h("span", { class: "warn" }, said);
   if (onTest(alarm)) found.push(warn(`home on test until ${clock(alarm.on_test_until_us)}`));
   if (alarm.escalation && !holder(alarm)) found.push(warn(alarm.escalation === 2 ? "the supervisor was called" : "a second dispatcher was called"));
   if (alarm.cancelled_us) found.push(`cancelled by a user ${clock(alarm.cancelled_us)}`);
   if (alarm.restored_us) found.push(`condition ended ${clock(alarm.restored_us)}`);
+  if (again) found.push(warn(`came again ${again === 1 ? "once" : `${again} times`}`));
   if (alarm.clock_suspect) found.push(warn("gateway’s clock is wrong: times by arrival"));
   if (alarm.cert_expired) found.push(warn("gateway’s certificate has expired"));
   return found;
@@ -195,6 +203,8 @@ function note(said) {
 
 function drawDetail() {
   const evidence = detail?.evidence ?? [];
+  setHomeZone(detail?.home?.time_zone);
+  drawHead(); // its times are the home's, too
   note(detail ? "" : "Loading evidence…");
   byId("why").replaceChildren(...(selected.avs_reasons.length ? selected.avs_reasons : ["No reasons were given."]).map((reason) => h("li", {}, reason)));
   setText(byId("why-title"), `Why AVS ${selected.avs_level}${selected.avs_rule ? ` (rule ${selected.avs_rule})` : ""}`);
@@ -203,7 +213,8 @@ function drawDetail() {
   byId("evidence").replaceChildren(...evidence.map(drawEvidence));
   byId("history").replaceChildren(...(detail?.history ?? []).toReversed().map(drawEntry));
   if (detail && !detail.history.length) byId("history").append(h("li", { class: "none" }, "Nobody has handled it yet."));
-  if (!detail) return byId("charts").replaceChildren();
+  if (!detail) return [byId("charts"), byId("earlier")].forEach((part) => part.replaceChildren());
+  drawEarlier(detail.earlier);
   const measured = evidence.flatMap((e) => e.measurements.map((m) => [`${e.sensor_id}|${m.name}`, m.limit]));
   const whole = evidence.filter((e) => !e.measurements.length).map((e) => e.sensor_id);
   const scored = evidence.flatMap((e) => e.scores.map((s) => s.sensor_id));
@@ -211,6 +222,17 @@ function drawDetail() {
   const limits = new Map(measured.filter(([, limit]) => limit));
   const moments = evidence.map((e) => (e.clock_suspect ? e.arrived_us : e.occurred_us));
   drawCharts(byId("charts"), detail.series, { moments, category: selected.category, room: selected.room, involved, limits });
+}
+
+// What came of the home's other alarms tells what this one may be.
+function drawEarlier(earlier) {
+  const dayAgo = selected.opened_us - 86400e6;
+  const recent = earlier.filter((alarm) => alarm.kind === selected.kind && alarm.opened_us > dayAgo).length;
+  const some = recent ? `Earlier alarms (${recent + 1} of this kind in 24 h)` : "Earlier alarms, 30 days";
+  setText(byId("earlier-title"), earlier.length ? some : "No earlier alarm in 30 days");
+  byId("earlier").replaceChildren(...earlier.map((alarm) =>
+    h("li", { title: alarm.close_note }, h("time", { title: fullTime(alarm.opened_us) }, homeShort(alarm.opened_us)), h("span", { class: "what" }, alarm.title),
+      h("span", { class: alarm.state === "closed" ? "end" : "end open" }, alarm.state === "closed" ? words(alarm.close_out ?? "closed") : "open"))));
 }
 
 function drawEvidence(e) {

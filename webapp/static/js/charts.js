@@ -1,7 +1,7 @@
 // Small curves of a home's last minutes on one time axis. A gap is drawn as a gap, never bridged.
 
 import { capital, h, setText, svg } from "./dom.js";
-import { clock, clockMinutes } from "./time.js";
+import { homeClock as clock, homeMinutes as clockMinutes } from "./time.js";
 
 const HEIGHT = 31;
 const PAD = 3;

@@ -2,7 +2,7 @@
 
 import { byId, h, setText, words } from "./dom.js";
 import { settings } from "./store.js";
-import { clock } from "./time.js";
+import { homeClock as clock } from "./time.js";
 
 const OUTCOMES = ["reached", "no_answer", "busy", "wrong_number"];
 const COPIED = " · number copied";

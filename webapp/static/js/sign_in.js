@@ -32,7 +32,7 @@ async function signIn(form) {
   }
   const answer = await post("/session", { id_token: token });
   if (!answer.ok) return answer.error;
-  location.replace("/");
+  location.replace(answer.data.page);
   return "";
 }
 

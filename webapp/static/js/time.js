@@ -32,6 +32,31 @@ const seconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-d
 const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
 
+// The card speaks in the home's time, the queue in the dispatcher's; on hover both are told where they differ.
+let home = null;
+
+export function setHomeZone(timeZone) {
+  try {
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const zone = { timeZone: timeZone || own };
+    home = {
+      differs: Boolean(timeZone) && timeZone !== own,
+      seconds: new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+      minutes: new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit" }),
+      short: new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }),
+      whole: new Intl.DateTimeFormat("en-GB", { ...zone, dateStyle: "medium", timeStyle: "long" }),
+    };
+  } catch {
+    setHomeZone(""); // no such zone: our own
+  }
+}
+
+export const homeClock = (us) => home.seconds.format(us / 1000);
+export const homeMinutes = (us) => home.minutes.format(us / 1000);
+export const homeShort = (us) => home.short.format(us / 1000);
+export const homeWhole = (us) => (home.differs ? `Home ${home.whole.format(us / 1000)}, here ${whole.format(us / 1000)}` : whole.format(us / 1000));
 export const clock = (us) => seconds.format(us / 1000);
 export const clockMinutes = (us) => minutes.format(us / 1000);
 export const fullTime = (us) => whole.format(us / 1000);
+
+setHomeZone("");

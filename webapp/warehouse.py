@@ -1,0 +1,87 @@
+"""What the console asks the warehouse: small queries by home, which its clustering makes cheap."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from schemas.warehouse import BATCHES, READINGS_SCORES
+from webapp.reaching import reaching
+
+TIMEOUT_S: Final = 8.0
+MAX_OBJECTS: Final = 400
+# A query that would read more than this by mistake is refused by BigQuery.
+MAX_BYTES_BILLED: Final = 10 << 30
+
+
+class ModelSeen(NamedTuple):
+    """A model version whose scores arrived. `newest_us`: publish time of the newest reading."""
+
+    family: str
+    version: str
+    readings: int
+    newest_us: int
+
+
+class Warehouse(Protocol):
+    """Every method raises `Unreachable` if it does not answer."""
+
+    def models(self, home_ids: Sequence[str], since_us: int) -> list[ModelSeen]: ...
+
+    def objects(self, home_id: str, since_us: int) -> list[str]: ...
+
+
+class BigQueryWarehouse:
+    """`Warehouse` in BigQuery. `name`: `project.dataset`."""
+
+    def __init__(self, name: str) -> None:
+        project, _, dataset = name.partition(".")
+        emulated = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
+        self._client = bigquery.Client(project, credentials=AnonymousCredentials() if emulated else None)
+        self._dataset = dataset
+
+    def models(self, home_ids: Sequence[str], since_us: int) -> list[ModelSeen]:
+        """Which versions scored these homes' readings that arrived since then."""
+        rows = self._ask(
+            f"SELECT family, model_version, COUNT(*) AS readings, MAX(publish_time) AS newest "
+            f"FROM `{self._dataset}.{READINGS_SCORES.name}` "
+            "WHERE home_id IN UNNEST(@homes) AND publish_time >= @since "
+            "GROUP BY family, model_version ORDER BY family, model_version",
+            bigquery.ArrayQueryParameter("homes", "STRING", list(home_ids)),
+            _since(since_us),
+        )
+        return [ModelSeen(r["family"], r["model_version"], r["readings"], _us(r["newest"])) for r in rows]
+
+    def objects(self, home_id: str, since_us: int) -> list[str]:
+        """Archive objects that hold a message of this home which arrived since then, newest first."""
+        rows = self._ask(
+            f"SELECT object_name, MAX(publish_time) AS newest "
+            f"FROM `{self._dataset}.{BATCHES.name}` "
+            "WHERE home_id = @home AND publish_time >= @since "
+            f"GROUP BY object_name ORDER BY newest DESC LIMIT {MAX_OBJECTS}",
+            bigquery.ScalarQueryParameter("home", "STRING", home_id),
+            _since(since_us),
+        )
+        return [row["object_name"] for row in rows]
+
+    def _ask(self, sql: str, *parameters: Any) -> list[Any]:
+        config = bigquery.QueryJobConfig(
+            query_parameters=list(parameters), maximum_bytes_billed=MAX_BYTES_BILLED
+        )
+        with reaching("BigQuery"):
+            job = self._client.query(sql, job_config=config, timeout=TIMEOUT_S, job_retry=None)
+            return list(job.result(timeout=TIMEOUT_S))
+
+
+def _since(since_us: int) -> bigquery.ScalarQueryParameter:
+    moment = dt.datetime.fromtimestamp(since_us / 1e6, dt.UTC)
+    return bigquery.ScalarQueryParameter("since", "TIMESTAMP", moment)
+
+
+def _us(moment: dt.datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
