@@ -151,7 +151,7 @@ class Gateway:
     @property
     def kept_minutes(self) -> int:
         """Minutes whose payloads wait for their object to be uploaded."""
-        return len(self._outbox.raw_waiting())
+        return len(self._outbox.kept.waiting())
 
     @property
     def connected(self) -> bool:

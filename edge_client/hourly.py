@@ -172,7 +172,7 @@ class HourlyObjects:
             self._progress = _read(self._outbox.note(NOTE))
             self._resumed = True
         if self._progress is None:
-            minutes = due(self._outbox.raw_waiting(), self._clock.now_us(), self._period_us, self._delay_us)
+            minutes = due(self._outbox.kept.waiting(), self._clock.now_us(), self._period_us, self._delay_us)
             if not minutes:
                 return min(_IDLE_S, real_s(self._clock, self._period_us / 8))
             self._build(minutes)
@@ -189,9 +189,9 @@ class HourlyObjects:
         """Kept minutes → the object's file and the note of it."""
         readings, rows = [], []
         for minute in minutes:
-            found = self._outbox.raw_read(minute.number)
+            found = self._outbox.kept.read(minute.number)
             if found is None:
-                self._outbox.lose_raw(minute.number)
+                self._outbox.kept.lose(minute.number)
                 continue
             readings += found
             rows.append((minute.number, minute.crc))

@@ -20,7 +20,7 @@ from edge_client.raw_rows import RawMinute
 from schemas import bulk
 from schemas import hearthwatch_v1_pb2 as pb
 from tests.edge_client.fakes import GATEWAY, HOME, MINUTE, START_US, ManualClock, make_identity, opened
-from tests.edge_client.test_outbox import open_outbox
+from tests.edge_client.outboxes import open_outbox
 from tests.fakes import SENSORS, reading
 
 HOUR = 60 * MINUTE
@@ -161,9 +161,9 @@ def test_an_hour_becomes_one_object_and_a_signed_notice_and_is_then_forgotten(ri
     assert (notice.object, notice.sha256, notice.size) == (name, bulk.sha256(data), len(data))
     assert (notice.first_minute_us, notice.last_minute_us) == (FIRST_US, FIRST_US + 59 * MINUTE)
     assert notice.readings == 30
-    assert rig.outbox.raw_read(1) is not None  # kept until the notice is confirmed
+    assert rig.outbox.kept.read(1) is not None  # kept until the notice is confirmed
     rig.outbox.confirm(batch)
-    assert rig.outbox.raw_read(1) is None
+    assert rig.outbox.kept.read(1) is None
     assert not (rig.folder / "outbox.db.object").exists()
 
 
@@ -264,11 +264,11 @@ def test_a_full_outbox_lets_kept_minutes_go_first_and_declares_them(tmp_path):
         outbox.commit(Change(START_US, ARMING, drafts=[Draft(pb.LANE_MINUTES, pb.Body())]))
         for minute, made in enumerate(readings):
             outbox.commit(Change(START_US, ARMING, raw={minute * MINUTE: [made]}))
-        assert len(outbox.raw_waiting()) == 5
+        assert len(outbox.kept.waiting()) == 5
         outbox.commit(
             Change(START_US, ARMING, drafts=[Draft(pb.LANE_URGENT, pb.Body(readings=readings[:2]))])
         )
-        assert [m.minute_us for m in outbox.raw_waiting()] == [2 * MINUTE, 3 * MINUTE, 4 * MINUTE]
+        assert [m.minute_us for m in outbox.kept.waiting()] == [2 * MINUTE, 3 * MINUTE, 4 * MINUTE]
         assert outbox.pending(pb.LANE_MINUTES) == outbox.pending(pb.LANE_URGENT) == 1
         (gap,) = opened(outbox.take(pb.LANE_URGENT).envelope)[0].gaps
         assert (gap.first_us, gap.last_us, gap.reason) == (0, MINUTE, pb.GAP_REASON_OUTBOX_FULL)
@@ -304,7 +304,7 @@ def test_a_file_of_version_1_is_taken_over_with_all_that_lies_in_it(rig):
     rig.open()
     assert rig.outbox.pending(pb.LANE_MINUTES) == 1
     rig.keep(0)
-    assert len(rig.outbox.raw_waiting()) == 1
+    assert len(rig.outbox.kept.waiting()) == 1
 
 
 def test_a_notice_that_the_disk_damaged_is_made_again(rig):
@@ -348,7 +348,7 @@ def test_whatever_fails_or_ends_every_minute_arrives_and_is_announced(data, tmp_
     announced |= {n.object for n in rig.notices()}
     assert content(rig.store) == same(kept)
     assert announced == set(rig.store.objects)
-    assert rig.outbox.raw_waiting() == []
+    assert rig.outbox.kept.waiting() == []
     rig.outbox.close()
 
 
