@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client
 
 from webapp.errors import NotFound
 from webapp.reaching import reaching
@@ -37,7 +37,7 @@ class _Bucket:
         self.url = url.rstrip("/") + "/"
         name, _, self._folder = self.url.removeprefix(_GCS).partition("/")
         emulated = bool(os.environ.get("STORAGE_EMULATOR_HOST"))
-        client = storage.Client(
+        client = Client(
             project=os.environ.get("GOOGLE_CLOUD_PROJECT", "hearthwatch") if emulated else None,
             credentials=AnonymousCredentials() if emulated else None,
         )
