@@ -14,7 +14,8 @@ Collections:
     operations/{name}                        "path": the last proven path of each lane
 
 Who writes what: the pipeline creates an episode and later writes only `PIPELINE_FIELDS` of it by
-mask; the console alone writes `CONSOLE_FIELDS`; the notifier will own `NOTIFIER_FIELDS`.
+mask; the console alone writes `CONSOLE_FIELDS` (`owner_said` by the notifier, through the console's
+transaction); the notifier owns `NOTIFIER_FIELDS`.
 """
 
 from __future__ import annotations
@@ -193,6 +194,29 @@ class Call(BaseModel):
     at_us: int
 
 
+class OwnerSaid(BaseModel):
+    """What an owner said about an alarm in the app, the newest. `note` is free text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    kind: Literal["it_was_me", "help"]
+    user: str
+    at_us: int
+    note: str = ""
+
+
+class PushMark(BaseModel):
+    """What of an alarm was put into the outbox: moments (`schemas.owners.Moment`) and the first one's time.
+
+    Attributes:
+        owners: How many accounts the first was for; 0: nobody has a phone that wants pushes.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    moments: list[str] = Field(default_factory=list)
+    first_us: int
+    owners: int
+
+
 class Alarm(_Document):
     """An episode. Times in µs since 1970 UTC, by the pipeline's or console's clock.
 
@@ -249,6 +273,9 @@ class Alarm(_Document):
     safe_word_failures: int = 0
     safe_word_us: int | None = None
     reopened_us: int | None = None
+    owner_said: OwnerSaid | None = None
+    # the notifier's
+    push: PushMark | None = None
 
 
 PIPELINE_FIELDS: Final = frozenset(
@@ -293,6 +320,7 @@ CONSOLE_FIELDS: Final = frozenset(
         "safe_word_failures",
         "safe_word_us",
         "reopened_us",
+        "owner_said",
     }
 )
 NOTIFIER_FIELDS: Final = frozenset({"push"})
@@ -355,6 +383,7 @@ class Label(_Document):
 
     Attributes:
         code: Contact ID. from_us, to_us: What the evidence spans, gateway or arrival clock.
+        owner_said: What the owner said in the app ("it_was_me", "help"), "" for nothing: another witness.
     """
 
     alarm_id: str
@@ -365,6 +394,7 @@ class Label(_Document):
     from_us: int
     to_us: int
     closed_us: int
+    owner_said: str = ""
 
 
 class LaneProof(BaseModel):

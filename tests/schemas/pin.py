@@ -14,7 +14,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from schemas import alarms, archive, audit, bulk, compacted, envelope, events, incidents, roster
+from schemas import alarms, archive, audit, bulk, compacted, envelope, events, incidents, owners, roster
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.identity import issue_certificate, issue_fleet_ca
 from schemas.readings import MINUTE_US
@@ -37,6 +37,10 @@ def contracts() -> dict[str, Any]:
         *(alarms.SafeWord, alarms.OnTest, alarms.Label),
         *(audit.AuditEntry, audit.AuditHead, audit.AuditAnchor),
     )
+    of_owners = (
+        *(owners.Told, owners.LiveSensors, owners.Said, owners.Device, owners.Choices),
+        *(owners.Watching, owners.Push),
+    )
     supervised = (incidents.Incident, incidents.HomePath, incidents.HomeLosses, incidents.Supervision)
     return {
         "protobuf": {
@@ -54,6 +58,7 @@ def contracts() -> dict[str, Any]:
         },
         "firestore": {document.__name__: document.model_json_schema() for document in documents},
         "supervision": {document.__name__: document.model_json_schema() for document in supervised},
+        "owners": {document.__name__: document.model_json_schema() for document in of_owners},
         "roster": {
             **{line.__name__: line.model_json_schema() for line in (roster.RosterHeader, roster.RosterEntry)},
             "reporting_s": {category: said.within_s for category, said in roster.REPORTING.items()},
