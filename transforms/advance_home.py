@@ -5,14 +5,12 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from apache_beam.coders import RowCoder
-from apache_beam.coders.typecoders import registry
-
 from schemas.alarms import HomeStatus, SensorStatus
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
 from transforms.gateway_ledger import Key, Ledger
 from transforms.home_state import Home, Placed, hear, name_sensors
+from transforms.rows import register_rows
 from transforms.score_homes import HomeWindow
 
 LAST_SEEN_US: Final = 5 * MINUTE_US  # coarse: a status write a minute would cost $39k a month at 10⁶ homes
@@ -55,8 +53,7 @@ class HoleReport(NamedTuple):
     to_us: list[int]
 
 
-for _element in (StatusChange, HoleReport):
-    registry.register_coder(_element, RowCoder)
+register_rows(StatusChange, HoleReport)
 
 
 def visible(home: Home) -> tuple[Any, ...]:

@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import fastavro
-from apache_beam.coders import RowCoder, registry
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
@@ -28,6 +27,7 @@ from transforms.elements import RawMessage
 from transforms.ledger_accounts import plain
 from transforms.merge_bucket import BulkCheck, Known, Merged, bucket_of, bucket_of_known, merge_bucket
 from transforms.read_archive import raw_message
+from transforms.rows import register_rows
 from transforms.trust import Trust, load_ca, revoked_serials
 from transforms.write_objects import avro_bytes, write_object
 
@@ -51,8 +51,7 @@ class WrittenPart(NamedTuple):
     counts: str
 
 
-for _element in (ReadInput, WrittenPart, Known):
-    registry.register_coder(_element, RowCoder)
+register_rows(ReadInput, WrittenPart, Known)
 
 
 class Compacted(NamedTuple):

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, RowCoder
-from apache_beam.coders.typecoders import registry
+from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
@@ -20,6 +19,7 @@ from schemas.incidents import Supervision
 from transforms.correlation import Correlator, Decided, correlate
 from transforms.path_evidence import evidence_of_trouble
 from transforms.read_roster import WithRoster
+from transforms.rows import register_rows
 from transforms.supervision import TICK_US
 from transforms.supervision_codec import decode_correlator, encode_correlator, unpack_shard_news
 
@@ -52,8 +52,7 @@ class Report(NamedTuple):
     supervision: str
 
 
-for _element in (IncidentChange, IncidentPart, Report):
-    registry.register_coder(_element, RowCoder)
+register_rows(IncidentChange, IncidentPart, Report)
 
 
 class Correlate(WithRoster):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from apache_beam.coders import RowCoder, registry
+from transforms.rows import register_rows
 
 
 class RawMessage(NamedTuple):
@@ -209,5 +209,4 @@ ELEMENTS = (
     WindowScore,
     DeadLetter,
 )
-for _element in ELEMENTS:
-    registry.register_coder(_element, RowCoder)
+register_rows(*ELEMENTS)

@@ -7,13 +7,12 @@ import json
 import math
 from typing import Final, Literal, NamedTuple
 
-from apache_beam.coders import RowCoder, registry
-
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.alarms import Evidence, MeasurementDoc, ScoreDoc, SeriesDoc
 from schemas.events import AlarmKind, Code, is_life_safety, meaning
 from schemas.readings import MAX_ID_CHARS, MINUTE_US, READING_KINDS
 from transforms.elements import AcceptedEvent, WindowScore
+from transforms.rows import register_rows
 
 NEW: Final = int(pb.QUALIFIER_NEW)
 RESTORE: Final = int(pb.QUALIFIER_RESTORE)
@@ -72,8 +71,7 @@ class Proof(NamedTuple):
     proven_us: int
 
 
-for _element in (Raised, Proof):
-    registry.register_coder(_element, RowCoder)
+register_rows(Raised, Proof)
 
 
 def evidence_of_event(accepted: AcceptedEvent, recorded_us: int) -> Raised | None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 import apache_beam as beam
-from apache_beam.coders import RowCoder, registry
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
@@ -26,6 +25,7 @@ from transforms.alarm_store import AlarmStore, MemoryStore
 from transforms.elements import AcceptedEvent, WindowScore
 from transforms.episodes import Change
 from transforms.evidence import Proof, Raised, evidence_of_event, evidence_of_window, proof_of_path
+from transforms.rows import register_rows
 
 NAMESPACE: Final = "raise_alarms"
 COMMITS_AT_ONCE: Final = 8
@@ -53,7 +53,7 @@ class EpisodeChange(NamedTuple):
     evidence_id: str
 
 
-registry.register_coder(EpisodeChange, RowCoder)
+register_rows(EpisodeChange)
 
 
 class Effects(Protocol):

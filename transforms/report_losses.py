@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, RowCoder
-from apache_beam.coders.typecoders import registry
+from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
@@ -20,10 +19,11 @@ from transforms.advance_home import HoleReport
 from transforms.evidence import Raised
 from transforms.losses import LossChange, Losses, decode, document, encode, evidence_of_loss, take, tell
 from transforms.raise_alarms import wall_clock_us
+from transforms.rows import register_rows
 from transforms.supervision_store import SupervisionStore
 
 NAMESPACE: Final = "ReportLosses"
-registry.register_coder(LossChange, RowCoder)
+register_rows(LossChange)
 
 
 class LossDocument(NamedTuple):
@@ -33,7 +33,7 @@ class LossDocument(NamedTuple):
     losses: str
 
 
-registry.register_coder(LossDocument, RowCoder)
+register_rows(LossDocument)
 
 
 class Reported(NamedTuple):

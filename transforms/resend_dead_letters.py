@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import apache_beam as beam
 import fastavro
-from apache_beam.coders import RowCoder, registry
 from apache_beam.io.filesystems import FileSystems
 
 from schemas.archive import PARTITIONS
@@ -25,6 +24,7 @@ from schemas.topics import ATTRIBUTE_LANE, LANE_TOPICS
 from transforms.compacted import read_object
 from transforms.elements import RawMessage
 from transforms.read_archive import raw_message
+from transforms.rows import register_rows
 from transforms.write_objects import write_object
 
 RESENT: Final = "resent"
@@ -47,7 +47,7 @@ class Letter(NamedTuple):
     lane: str
 
 
-registry.register_coder(Letter, RowCoder)
+register_rows(Letter)
 
 
 class Wanted(NamedTuple):

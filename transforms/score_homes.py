@@ -14,14 +14,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import RowCoder
-from apache_beam.coders.typecoders import registry
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
 from schemas.alarms import ScoreDoc
 from schemas.events import AlarmKind
 from transforms.elements import WindowScore
+from transforms.rows import register_rows
 
 FUSION_RULE: Final = "fusion-rule-1"
 FLOOR: Final = 0.5  # below it a class is not what the model thinks the reading shows
@@ -98,8 +97,7 @@ class HomeWindow(NamedTuple):
     scores: list[HeldScore]
 
 
-for _element in (HeldScore, HomeWindow):
-    registry.register_coder(_element, RowCoder)
+register_rows(HeldScore, HomeWindow)
 
 
 def speaks(family: str, labels: Sequence[str], probabilities: Sequence[float]) -> bool:

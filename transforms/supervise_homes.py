@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, RowCoder
-from apache_beam.coders.typecoders import registry
+from apache_beam.coders import BytesCoder
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
@@ -45,6 +44,7 @@ from transforms.evidence import RESTORE, Raised
 from transforms.home_packs import shard_of
 from transforms.raise_alarms import wall_clock_us
 from transforms.read_roster import WithRoster
+from transforms.rows import register_rows
 from transforms.supervision import TICK_US, Beat, Judged, Lost, Mains, Returned, Shard, judge, tick_end
 from transforms.supervision_codec import (
     decode_shard,
@@ -76,7 +76,7 @@ class PathChange(NamedTuple):
     first: bool
 
 
-registry.register_coder(PathChange, RowCoder)
+register_rows(PathChange)
 
 
 class Supervised(NamedTuple):

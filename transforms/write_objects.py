@@ -95,12 +95,12 @@ def _report(error: Exception) -> None:
 def _put_patiently(path: str, data: bytes) -> None:
     """One request, where gcsio's writer takes two and gives up after two minutes."""
     bucket, _, name = path.removeprefix(_GCS).partition("/")
-    blob = _gcs().client.bucket(bucket).blob(name)
+    blob = _gcs(os.environ.get("STORAGE_EMULATOR_HOST", "")).client.bucket(bucket).blob(name)
     blob.upload_from_string(data, "application/octet-stream", timeout=_CALL_TIMEOUT_S, retry=None)
 
 
 @functools.lru_cache(maxsize=1)
-def _gcs() -> GcsIO:
+def _gcs(endpoint: str) -> GcsIO:  # noqa: ARG001 — the client reads it from the environment, and keeps it
     return GcsIO()  # with Beam's way to find credentials
 
 

@@ -239,7 +239,14 @@ class FaultSystem:
 
 def eventually(ready: Callable[[], bool], what: str, limit_s: float) -> None:
     """Wait until it holds, or fail saying what did not come."""
+    assert happens(ready, limit_s), f"waited {limit_s:.0f} s for {what}"
+
+
+def happens(ready: Callable[[], bool], limit_s: float) -> bool:
+    """Wait until it holds, at most so long → whether it does."""
     deadline = time.monotonic() + limit_s
     while not ready():
-        assert time.monotonic() < deadline, f"waited {limit_s:.0f} s for {what}"
+        if time.monotonic() > deadline:
+            return False
         time.sleep(_POLL_S)
+    return True

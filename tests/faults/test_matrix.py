@@ -17,7 +17,7 @@ from tests.faults import upgrade, windows
 from tests.faults.form import LONG, seconds, times
 from tests.faults.processes import kill_workers
 from tests.faults.results import record
-from tests.faults.system import READINGS_A_BATCH, FaultSystem, eventually
+from tests.faults.system import READINGS_A_BATCH, FaultSystem, eventually, happens
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1_200)]
 long_only = pytest.mark.skipif(not LONG, reason="only in `make faults`")
@@ -176,24 +176,23 @@ def test_after_all_faults_every_window_is_what_the_archive_says(system: FaultSys
     system.stop_load()
     assert system.settle(LIMIT_S).complaints == []
     wanted = windows.standing(windows.replayed(system, tmp_path))
+    assert wanted
     said: dict[windows.Window, windows.Said] = {}
 
     def complete() -> bool:
         said.update(windows.standing(windows.streamed(system)))
         return said == wanted
 
-    try:
-        # Rows are loaded into BigQuery once a minute.
-        eventually(complete, "the stream's windows to equal the archive's", 180)
-    finally:
-        differ = sorted(key for key in said.keys() | wanted.keys() if said.get(key) != wanted.get(key))
-        record(
-            "all of the above: windows of five minutes, by home, beside a replay of the archive",
-            acknowledged=len(wanted),
-            lost=len(differ),
-            duplicated=0,
-            declared=0,
-            recovery_s=None,
-            note=f"seed {system.seed}",
-        )
-    assert wanted
+    # Rows are loaded into BigQuery once a minute.
+    equal = happens(complete, 180)
+    differ = windows.differences(wanted, said)
+    record(
+        "all of the above: windows of five minutes, by home, beside a replay of the archive",
+        acknowledged=len(wanted),
+        lost=len(differ),
+        duplicated=0,
+        declared=0,
+        recovery_s=None,
+        note=f"seed {system.seed}",
+    )
+    assert equal, "\n".join(["the stream's windows are not the archive's:", *differ])

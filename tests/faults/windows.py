@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +57,19 @@ def standing(rows: Iterable[dict[str, Any]]) -> dict[Window, Said]:
         key = (row["home_id"], row["window_end"])
         best[key] = max(best.get(key, said), said, key=lambda one: (one[0], one[1][1], len(one[1][2])))
     return {key: said for key, (_, said) in best.items()}
+
+
+def differences(wanted: Mapping[Window, Said], said: Mapping[Window, Said]) -> list[str]:
+    """What the stream said otherwise than the archive, a line a window.
+
+    >>> differences({("h1", "12:00"): ("fire", 0.8, ("air",))}, {})
+    ["h1 12:00: archive ('fire', 0.8, ('air',)), stream None"]
+    """
+    return [
+        f"{home} {end}: archive {wanted.get((home, end))}, stream {said.get((home, end))}"
+        for home, end in sorted(wanted.keys() | said.keys())
+        if wanted.get((home, end)) != said.get((home, end))
+    ]
 
 
 def _rows(warehouse: Path) -> list[dict[str, Any]]:

@@ -76,6 +76,14 @@ def test_labels_are_the_pinned_ones(ca: Path) -> None:
     assert "\n".join(found) + "\n" == LABELS.read_text()
 
 
+def test_the_engine_can_read_every_field_of_every_element(ca: Path) -> None:
+    """Java decodes what crosses to it under a key; a field of any Python type it decodes wrongly."""
+    components = _build(_live(ca), PipelineOptions(["--streaming"])).to_runner_api().components
+    rows = {name: str(coder) for name, coder in components.coders.items() if "coder:row" in coder.spec.urn}
+    assert len(rows) > 10
+    assert [text for text in rows.values() if "pythonsdk_any" in text] == []
+
+
 def test_the_urgent_lane_alone_has_no_model_no_window_and_no_keyed_state(ca: Path) -> None:
     pipeline = _build(_live(ca, lanes=("urgent",)), PipelineOptions(["--streaming"]))
     top = {label.split("/")[0] for label in labels_of(pipeline)}

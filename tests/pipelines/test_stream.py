@@ -149,6 +149,24 @@ def test_the_same_input_twice_raises_nothing_twice(running: RunningPipeline) -> 
     assert len(running.evidence(gateway.home_id, source="gateway")) == 2
 
 
+def test_a_hole_in_a_gateways_numbers_restarts_no_job(running: RunningPipeline) -> None:
+    gateway = running.fleet.gateway(22)
+
+    def windows() -> set[str]:
+        rows = running.warehouse("window_scores")
+        return {row["window_end"] for row in rows if row["gateway_id"] == gateway.gateway_id}
+
+    running.publish("minutes", _minute(gateway, 1, ago=8))
+    eventually(lambda: len(windows()) == 5, "both jobs at work")
+    workers = {worker.pid for worker in running.workers()}
+    running.publish("minutes", _minute(gateway, 3, ago=6, oldest_unsent_seq=4))
+    eventually(lambda: len(windows()) == 7, "the batch after the hole")
+    running.publish("minutes", _minute(gateway, 2, ago=7, oldest_unsent_seq=4), _minute(gateway, 4, ago=5))
+    eventually(lambda: len(windows()) == 8, "the batches that fill it and follow")
+    time.sleep(2)
+    assert {worker.pid for worker in running.workers()} == workers, "a job restarted"
+
+
 def test_workers_killed_in_mid_stream_lose_nothing(running: RunningPipeline) -> None:
     gateways = [running.fleet.gateway(number) for number in range(31, 36)]
     minutes = [_minute(gateway, seq, ago=8 - seq) for seq in range(1, 8) for gateway in gateways]

@@ -38,7 +38,7 @@ class FakeStorage:
 
 
 def _use(storage: FakeStorage, patch: pytest.MonkeyPatch) -> FakeStorage:
-    patch.setattr(write_objects, "_gcs", lambda: storage)
+    patch.setattr(write_objects, "_gcs", lambda _: storage)
     clock = SimpleNamespace(monotonic=lambda: storage.slept_s, sleep=storage.sleep)
     patch.setattr("google.api_core.retry.retry_unary.time", clock)
     patch.setattr("google.api_core.retry.retry_base.time", clock)
@@ -65,3 +65,22 @@ def test_a_refusal_is_not_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Forbidden):
         write_object("gs://bucket/a/b.avro", b"x")
     assert storage.slept_s == 0
+
+
+def test_a_client_is_made_for_each_endpoint_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that goes on with another stand-in, as a test run does, must not write to the one before."""
+    made: list[FakeStorage] = []
+
+    def make() -> FakeStorage:
+        made.append(FakeStorage([]))
+        return made[-1]
+
+    write_objects._gcs.cache_clear()
+    monkeypatch.setattr(write_objects, "GcsIO", make)
+    for name, port in (("a", 1), ("b", 1), ("c", 2)):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        write_object(f"gs://bucket/{name}", b"x")
+    assert [list(storage.stored) for storage in made] == [["bucket/a", "bucket/b"], ["bucket/c"]]
+    write_objects._gcs.cache_clear()
