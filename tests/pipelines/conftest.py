@@ -19,12 +19,16 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore, pubsub_v1
 
-from local import emulators, parts
+from local import emulators, parts, probes
 from local.config import ROOT, Settings, isolated
 from local.simulator.enrol import ROSTER_FILE
+from schemas import hearthwatch_v1_pb2 as pb
 from schemas.archive import PARTITIONS
+from schemas.events import Code
 from schemas.roster import roster_text
-from tests.fakes import Fleet
+from tests.fakes import Fleet, body_of_event, event
+
+_START_S = 240.0  # half a minute on an idle machine
 
 
 @dataclass
@@ -137,7 +141,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPipelin
         publisher = stack.enter_context(pubsub_v1.PublisherClient())
         store = firestore.Client(settings.project, credentials=AnonymousCredentials())
         stack.callback(store.close)
-        yield RunningPipeline(settings, fleet, output, tables, publisher, store, storage)
+        made = RunningPipeline(settings, fleet, output, tables, publisher, store, storage)
+        _prove_paths(made)
+        yield made
+
+
+def _prove_paths(running: RunningPipeline) -> None:
+    """Wait until both jobs work, as the whole system does: a job that runs is not yet one that works."""
+    prover = running.fleet.prover()
+    for seq, (lane, name) in enumerate(((pb.LANE_URGENT, "urgent"), (pb.LANE_MINUTES, "minutes")), 1):
+        now_us = time.time_ns() // 1_000
+        test = body_of_event(event(Code.PERIODIC_TEST, event_id=seq, occurred_us=now_us))
+        sent = prover.envelope(test, seq=seq, lane=lane, created_us=now_us, synthetic=True)
+        running.publish(name, sent)
+        proven = probes.path_proven(running.settings.firestore_port, running.settings.project, name)
+        eventually(proven, f"the {name} job to start", _START_S)
 
 
 class _job:
