@@ -65,6 +65,7 @@ setup(
         "schemas",
         "transforms",
         "pipelines",
+        "pipelines.training",
         "edge_client",
         "serving",
         "serving.weights",

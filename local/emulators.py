@@ -94,7 +94,8 @@ def gcs_command(settings: Settings) -> list[str]:
 def bigquery_command(settings: Settings) -> list[str]:
     """The BigQuery stand-in, in its own environment: its libraries differ from ours."""
     return [
-        str(tools.warehouse_dir(settings) / "bin" / "bqemulator"),
+        str(tools.warehouse_dir(settings) / "bin" / "python"),
+        str(ROOT / "local" / "warehouse" / "server.py"),
         "start",
         f"--rest-host={HOST}",
         f"--grpc-host={HOST}",
@@ -125,6 +126,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
     }
     if settings.warehouse == "on":
         variables["BIGQUERY_EMULATOR_HOST"] = f"http://{settings.address(settings.bigquery_port)}"
+        variables["BIGQUERY_STORAGE_EMULATOR_HOST"] = settings.address(settings.bigquery_grpc_port)
     if settings.recordings:
         variables["HEARTHWATCH_RECORDINGS"] = str(settings.recordings.resolve())
     return variables

@@ -17,8 +17,9 @@ from pydantic import Field, model_validator
 from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, check_ca, parse
 from pipelines.compaction import Compaction, NotVerified
 from pipelines.options import BadOptions
-from schemas.compacted import day_folder
+from schemas.compacted import day_folder, tombstone
 from schemas.errors import BadInput
+from schemas.warehouse import LABELS
 from transforms.bulk_objects import BulkFolder
 from transforms.compacted import (
     Found,
@@ -30,11 +31,12 @@ from transforms.compacted import (
     read_tombstones,
     visible,
 )
-from transforms.read_labels import read_spans
-from transforms.training_rows import SAMPLE
-from transforms.warehouse_loads import LoadTarget, load_target
+from transforms.read_labels import read_labels, spans_of
+from transforms.training_rows import SAMPLE, label_row
+from transforms.warehouse_loads import LoadTarget, load_target, replace_data
 from transforms.write_ledger import WriteLedger
 from transforms.write_training import WriteTraining
+from transforms.write_warehouse import json_line
 
 MIB: Final = 1 << 20
 
@@ -162,12 +164,18 @@ def write_ledger(config: CompactConfig, rest: list[str]) -> None:
 
 
 def write_training(config: CompactConfig, rest: list[str]) -> None:
-    """The training table of the hours asked for, from parts and what is not compacted yet.
+    """The labels as they stand, and the training table of the hours asked for, also of what is not compacted.
 
     Raises:
         BadInput: The file of labels holds something else.
     """
     output = config.output.rstrip("/")
+    tombstones = read_tombstones(output)
+    said = read_labels(config.labels) if config.labels else []
+    labels = [label for label in said if tombstone(label.home_id) not in tombstones]
+    target = _target(config)
+    if labels and target is not None:
+        replace_data(target, LABELS, b"".join(json_line(label_row(label)) for label in labels))
     paths = visible(config.archive, output, config.first, config.to)
     with batch_pipeline(rest) as pipeline:
         _ = (
@@ -180,11 +188,11 @@ def write_training(config: CompactConfig, rest: list[str]) -> None:
                 config.revoked,
                 config.first,
                 config.to,
-                read_spans(config.labels) if config.labels else (),
+                spans_of(labels),
                 config.sample,
                 bulk=config.bulk,
-                target=_target(config),
-                tombstones=read_tombstones(output),
+                target=target,
+                tombstones=tombstones,
             )
         )
 

@@ -10,7 +10,8 @@ Collections:
     directory/{home_id}                      names, address, phones: personal data, apart
     safe_words/{home_id}                     salted hash of the word that cancels an alarm
     on_test/{home_id}                        until when somebody tests there
-    labels/{alarm_id}                        what a closed episode was, for training
+    labels/{alarm_id}                        what a dispatcher found a closed episode to be, for training
+    labels/{home_id}~test~{since_us}         a time in which somebody tested there
     operations/{name}                        "path": the last proven path of each lane
 
 Who writes what: the pipeline creates an episode and later writes only `PIPELINE_FIELDS` of it by
@@ -74,6 +75,14 @@ class CloseOutCode(StrEnum):
     FALSE_SENSOR = "false_sensor"
     TEST = "test"
     UNKNOWN = "unknown"
+
+
+class LabelSource(StrEnum):
+    """Who says what it was."""
+
+    DISPATCHER = "dispatcher"
+    OWNER = "owner"
+    TEST_MODE = "test_mode"
 
 
 class Service(StrEnum):
@@ -379,22 +388,72 @@ class OnTest(_Document):
 
 
 class Label(_Document):
-    """labels/{alarm_id}: what a dispatcher found an episode to be.
+    """What an episode was, or a stretch of a home's time, and who says so.
 
     Attributes:
-        code: Contact ID. from_us, to_us: What the evidence spans, gateway or arrival clock.
-        owner_said: What the owner said in the app ("it_was_me", "help"), "" for nothing: another witness.
+        alarm_id: "" for a test.
+        kind: Of the episode; None for a test, which speaks of every kind.
+        code: Contact ID, 0 for a test. from_us, to_us: What the evidence spans, gateway or arrival clock.
+        closed_us: When it was said.
+        room: Of the episode, "" if it names none.
+        owner_said: What the owner said in the app when it was closed ("it_was_me", "help"), "" for nothing.
     """
 
     alarm_id: str
     home_id: str
-    kind: AlarmKind
+    kind: AlarmKind | None
     code: int
     close_out: CloseOutCode
     from_us: int
     to_us: int
     closed_us: int
     owner_said: str = ""
+    source: LabelSource = LabelSource.DISPATCHER
+    room: str = ""
+
+    @property
+    def label_id(self) -> str:
+        """Its document's id."""
+        if self.source is LabelSource.TEST_MODE:
+            return f"{self.home_id}~test~{self.from_us}"
+        return f"{self.alarm_id}~owner" if self.source is LabelSource.OWNER else self.alarm_id
+
+
+def owner_label(alarm: Alarm) -> Label | None:
+    """What the owner says of an episode, None if nothing: in the app, else with the code at the keypad."""
+    if alarm.owner_said:
+        said_us, is_real = alarm.owner_said.at_us, alarm.owner_said.kind == "help"
+    elif alarm.cancelled_us is not None:
+        said_us, is_real = alarm.cancelled_us, False
+    else:
+        return None
+    return Label(
+        alarm_id=alarm.alarm_id,
+        home_id=alarm.home_id,
+        kind=alarm.kind,
+        code=alarm.code,
+        close_out=CloseOutCode.REAL if is_real else CloseOutCode.FALSE_USER,
+        from_us=alarm.occurred_us,
+        to_us=max(alarm.occurred_us, said_us),
+        closed_us=said_us,
+        source=LabelSource.OWNER,
+        room=alarm.room,
+    )
+
+
+def label_of_test(test: OnTest) -> Label:
+    """A home on test: its alarms of that time teach nothing."""
+    return Label(
+        alarm_id="",
+        home_id=test.home_id,
+        kind=None,
+        code=0,
+        close_out=CloseOutCode.TEST,
+        from_us=test.since_us,
+        to_us=test.until_us,
+        closed_us=test.since_us,
+        source=LabelSource.TEST_MODE,
+    )
 
 
 class LaneProof(BaseModel):

@@ -189,11 +189,39 @@ TRAINING_READINGS: Final = Table(
         _field("alarm_id", "STRING", "That alarm.", "NULLABLE"),
         _field("selection", "STRING", "Why the payload is here: labelled, sample; empty: it is not."),
         _field("payload", "BYTES", "The reading as it was signed (hearthwatch.v1.Reading).", "NULLABLE"),
+        _field("label", "STRING", "Class that it teaches (schemas.labels); NULL: none.", "NULLABLE"),
+        _field("label_source", "STRING", "dispatcher, owner, test_mode, sample, corpus.", "NULLABLE"),
+        _field("label_weight", "FLOAT", "In training.", "NULLABLE"),
+        _field("label_time", "TIMESTAMP", "When it was said.", "NULLABLE"),
+        _field("corpus", "STRING", "fleet, or the recordings or simulation that it is from.", "NULLABLE"),
+        _field("sensor_model", "STRING", "Maker and model; NULL: not known.", "NULLABLE"),
         _VERSION,
     ),
     key=("home_id", "reading_id"),
     latest=("publish_time",),
     partition_field="minute_time",
+)
+
+LABELS: Final = Table(
+    "labels",
+    "What somebody said an alarm or a time was; one alarm may have several, which may disagree.",
+    (
+        _HOME,
+        _field("label_id", "STRING", "Of its Firestore document."),
+        _field("alarm_id", "STRING", "NULL: a test.", "NULLABLE"),
+        _field("source", "STRING", "dispatcher, owner or test_mode."),
+        _field("weight", "FLOAT", "In training (schemas.labels.WEIGHTS)."),
+        _field("kind", "STRING", "Of the alarm; NULL: a test.", "NULLABLE"),
+        _field("close_out", "STRING", "schemas.alarms.CloseOutCode."),
+        _field("room", "STRING", "Of the alarm.", "NULLABLE"),
+        _field("from_time", "TIMESTAMP", "First evidence; the partition."),
+        _field("to_time", "TIMESTAMP", "Last evidence, or the test's end."),
+        _field("said_time", "TIMESTAMP", "When it was said."),
+        _VERSION,
+    ),
+    key=("home_id", "label_id"),
+    latest=("said_time",),
+    partition_field="from_time",
 )
 
 LOSSES: Final = Table(
@@ -218,7 +246,7 @@ LOSSES: Final = Table(
 
 TABLES: Final = {
     table.name: table
-    for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS, LOSSES)
+    for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS, LABELS, LOSSES)
 }
 
 
@@ -234,4 +262,23 @@ def current_sql(dataset: str, table: Table) -> str:
         f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {order}) AS place\n"
         f"  FROM `{dataset}.{table.name}`\n"
         ") WHERE place = 1"
+    )
+
+
+def disagreements_sql(dataset: str) -> str:
+    """The query that lists alarms of which two sources say different things, the newest first.
+
+    A test speaks of every alarm whose evidence began in it; a dispatcher who then says "test" agrees.
+    """
+    said = current_sql(dataset, LABELS)
+    return (
+        f"WITH said AS ({said})\n"
+        "SELECT a.home_id, a.alarm_id, a.kind, a.from_time, a.source, a.close_out,\n"
+        "  b.source AS other_source, b.close_out AS other_close_out,\n"
+        "  a.said_time, b.said_time AS other_said_time\n"
+        "FROM said AS a JOIN said AS b ON a.home_id = b.home_id AND a.close_out != b.close_out\n"
+        "  AND ((a.alarm_id = b.alarm_id AND a.source < b.source)\n"
+        "    OR (a.alarm_id IS NOT NULL AND b.source = 'test_mode'\n"
+        "      AND a.from_time >= b.from_time AND a.from_time < b.to_time))\n"
+        "ORDER BY a.from_time DESC, a.alarm_id"
     )

@@ -1,9 +1,11 @@
-"""Readings and close-out codes → rows of the training table.
+"""Readings and labels → rows of the training table.
 
-Join rule: the label of a closed alarm (schemas.alarms.Label) speaks of the readings of its home from five
+Join rule: the label of an alarm (schemas.alarms.Label) speaks of the readings of its home from five
 minutes before its first evidence until its last, at least five minutes and at most thirty after the
-first. A code of "unknown" labels nothing. Where several labels speak of a minute, what was real goes
-before what was false, and that before a test; then the one whose evidence began nearest.
+first; that of a test from its beginning to its end. A code of "unknown" labels nothing. Where several
+labels speak of a minute, what was real goes before what was false, and that before a test; then a
+dispatcher before an owner; then the one whose evidence began nearest. What a minute teaches its family's
+model is another question: schemas.labels.class_of.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import CloseOutCode, Label
+from schemas.alarms import CloseOutCode, Label, LabelSource
 from schemas.features import FEATURE_VERSION, model_input
+from schemas.labels import WEIGHTS, TaughtBy, class_of, class_of_sample
 from schemas.live_features import SUMMARY_NAMES, model_input_of, quantities, summary_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import SCHEMA_VERSION
@@ -31,11 +36,18 @@ AT_MOST_US: Final = 30 * MINUTE_US
 SAMPLE: Final = 0.001
 PAYLOAD: Final = "payload"
 LIVE: Final = "live"
+FLEET: Final = "fleet"
 _SAMPLE_SEED: Final = b"hearthwatch.v1.training\x00"
 
 
 class Span(NamedTuple):
-    """What a dispatcher found, and which minutes it speaks of: those that begin in [first_us, end_us)."""
+    """What somebody said, and which minutes it speaks of: those that begin in [first_us, end_us).
+
+    Attributes:
+        kind: Of the alarm, "" for a test.
+        from_us: First evidence. said_us: When it was said.
+        room: Of the alarm, "" if it names none.
+    """
 
     home_id: str
     kind: str
@@ -44,21 +56,30 @@ class Span(NamedTuple):
     from_us: int
     first_us: int
     end_us: int
+    source: str
+    said_us: int
+    room: str
 
 
 def span_of(label: Label) -> Span | None:
     """A label → the minutes that it speaks of, None if it says nothing."""
     if label.close_out == CloseOutCode.UNKNOWN:
         return None
-    lasted_us = min(max(label.to_us - label.from_us, AT_LEAST_US), AT_MOST_US)
+    if label.source is LabelSource.TEST_MODE:
+        before_us, lasted_us = 0, label.to_us - label.from_us
+    else:
+        before_us, lasted_us = BEFORE_US, min(max(label.to_us - label.from_us, AT_LEAST_US), AT_MOST_US)
     return Span(
-        label.home_id,
-        str(label.kind),
-        str(label.close_out),
-        label.alarm_id,
-        label.from_us,
-        (label.from_us - BEFORE_US) // MINUTE_US * MINUTE_US,
-        label.from_us + lasted_us,
+        home_id=label.home_id,
+        kind=str(label.kind or ""),
+        close_out=str(label.close_out),
+        alarm_id=label.alarm_id,
+        from_us=label.from_us,
+        first_us=(label.from_us - before_us) // MINUTE_US * MINUTE_US,
+        end_us=label.from_us + lasted_us,
+        source=str(label.source),
+        said_us=label.closed_us,
+        room=label.room,
     )
 
 
@@ -76,9 +97,38 @@ class Labels:
         return min(speaking, key=lambda span: _rank(span, minute_us), default=None)
 
 
-def _rank(span: Span, minute_us: int) -> tuple[int, int, str]:
+def _rank(span: Span, minute_us: int) -> tuple[int, int, int, str]:
     order = {CloseOutCode.REAL: 0, CloseOutCode.TEST: 2}
-    return order.get(CloseOutCode(span.close_out), 1), abs(span.from_us - minute_us), span.alarm_id
+    return (
+        order.get(CloseOutCode(span.close_out), 1),
+        int(span.source != LabelSource.DISPATCHER),
+        abs(span.from_us - minute_us),
+        span.alarm_id,
+    )
+
+
+class Taught(NamedTuple):
+    """What a row teaches: a class and how much it weighs; "" and 0: nothing."""
+
+    label: str = ""
+    source: str = ""
+    weight: float = 0.0
+    said_us: int = 0
+
+
+def taught(family: str, room: str, minute_us: int, span: Span | None, drawn: bool) -> Taught:
+    """A minute of a sensor, what is said of it, whether it was drawn by chance → what it teaches."""
+    if span is None:
+        label = class_of_sample(family) if drawn else None
+        return Taught(label, TaughtBy.SAMPLE, WEIGHTS[TaughtBy.SAMPLE], minute_us) if label else Taught()
+    label = class_of(
+        family,
+        span.kind,
+        span.close_out,
+        started=minute_us + MINUTE_US > span.from_us,
+        same_room=span.room in ("", room),
+    )
+    return Taught(label, span.source, WEIGHTS[span.source], span.said_us) if label else Taught()
 
 
 def sampled(reading_id: bytes, fraction: float) -> bool:
@@ -107,9 +157,9 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
     if accepted.family == "sound":
         values = None
     label = labels.of(accepted.home_id, reading.minute_us)
-    selection = "labelled" if label else "sample" if sampled(reading.reading_id, fraction) else ""
-    if accepted.features:
-        selection = ""
+    drawn = sampled(reading.reading_id, fraction)
+    selection = "" if accepted.features else "labelled" if label else "sample" if drawn else ""
+    lesson = taught(accepted.family, reading.room, reading.minute_us, label, drawn)
     return {
         "home_id": accepted.home_id,
         "gateway_id": accepted.gateway_id,
@@ -122,7 +172,7 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
         "arming_mode": accepted.arming_mode,
         "form": LIVE if accepted.features else PAYLOAD,
         "feature_version": FEATURE_VERSION,
-        "features": [] if values is None else [round(float(value), 6) for value in values],
+        "features": [] if values is None else [exact(value) for value in values],
         "quantities": [
             {"name": name, "value": value if math.isfinite(value) else None}
             for name, value in zip(SUMMARY_NAMES[accepted.family], summary, strict=True)
@@ -132,6 +182,39 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
         "alarm_id": label.alarm_id if label else None,
         "selection": selection,
         "payload": base64.b64encode(accepted.reading).decode() if selection else None,
+        "label": lesson.label or None,
+        "label_source": lesson.source or None,
+        "label_weight": lesson.weight if lesson.label else None,
+        "label_time": timestamp(lesson.said_us) if lesson.label else None,
+        "corpus": FLEET,
+        "sensor_model": None,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def exact(value: np.float32) -> float:
+    """float32 → the shortest decimal number that gives the same float32 again.
+
+    >>> exact(np.float32(0.1))
+    0.1
+    """
+    return float(str(np.float32(value)))
+
+
+def label_row(label: Label) -> Row:
+    """Label → a row of `schemas.warehouse.LABELS`."""
+    return {
+        "home_id": label.home_id,
+        "label_id": label.label_id,
+        "alarm_id": label.alarm_id or None,
+        "source": str(label.source),
+        "weight": WEIGHTS[label.source],
+        "kind": str(label.kind) if label.kind else None,
+        "close_out": str(label.close_out),
+        "room": label.room or None,
+        "from_time": timestamp(label.from_us),
+        "to_time": timestamp(label.to_us),
+        "said_time": timestamp(label.closed_us),
         "schema_version": SCHEMA_VERSION,
     }
 

@@ -118,6 +118,23 @@ def load_data(target: LoadTarget, table: Table, data: bytes) -> None:
     FileSystems.delete([name])
 
 
+def replace_data(target: LoadTarget, table: Table, data: bytes) -> None:
+    """JSON lines → the table as a whole, in place of what it held.
+
+    Raises:
+        GoogleAPIError, OSError: See `load`. The table stays as it was.
+    """
+    name = staged_name(target.staging, table.name, data)
+    write_object(name, data)
+    client = target.make_client(target.project)
+    try:
+        client.create_dataset(target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
+        load(client, target.dataset, table, [name], replace=True)
+    finally:
+        client.close()
+    FileSystems.delete([name])
+
+
 def merge_data(target: LoadTarget, table: Table, data: bytes) -> None:
     """JSON lines with one row a key → into the table, each key once.
 

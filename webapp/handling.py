@@ -185,6 +185,7 @@ def label_of(alarm: Alarm) -> Label | None:
         from_us=alarm.occurred_us,
         to_us=max(alarm.occurred_us, alarm.updated_us),
         closed_us=alarm.closed_us,
+        room=alarm.room,
     )
 
 

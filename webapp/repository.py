@@ -300,6 +300,8 @@ class AlarmRepository:
             record = on_test.record(actor, action, before, after, now_us)
             head = self._audit.read_head(record.chain, transaction)
             transaction.set(reference, after.document())
+            label = docs.label_of_test(after)
+            transaction.set(self._client.collection(docs.LABELS).document(label.label_id), label.document())
             self._audit.append(head, record, transaction)
             return after
 

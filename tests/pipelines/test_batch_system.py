@@ -16,14 +16,15 @@ from google.pubsub_v1 import SubscriberClient
 
 from local import credentials, emulators, install, parts, topics
 from local.config import Settings, isolated
-from pipelines import compact, erase, replay
-from schemas.alarms import CloseOutCode, Label
-from schemas.events import AlarmKind
+from pipelines import compact, disagreements, erase, replay
+from schemas.alarms import CloseOutCode, Label, OwnerSaid
+from schemas.events import AlarmKind, Code
 from schemas.warehouse import LEDGER, TABLES, current_sql
 from tests.archives import minute_message, write_landing
 from tests.fakes import NOW_US, Fleet
 from tests.pipelines.test_compact import everything
 from tests.transforms.test_resend_dead_letters import write_letters
+from tests.webapp.seed import make_alarm
 from transforms.compacted import manifests
 from transforms.home_search import HomeSearch
 from transforms.warehouse_loads import bigquery_client
@@ -114,7 +115,10 @@ def seed_documents(store: firestore.Client) -> None:
             to_us=NOW_US + 4 * MINUTE_US,
             closed_us=NOW_US + 60 * MINUTE_US,
         )
-        store.document(f"labels/{label.alarm_id}").set(label.document())
+        store.document(f"labels/{label.label_id}").set(label.document())
+    said = OwnerSaid(kind="it_was_me", user="u-1", at_us=NOW_US + 4 * MINUTE_US)
+    alarm = make_alarm(OTHER, Code.SMOKE, NOW_US + 3 * MINUTE_US, 5, state="closed", owner_said=said)
+    store.document("alarms/fire-2").set({**alarm.document(), "alarm_id": "fire-2"})
     entries = [{"home_id": HOME, "at_us": 1}, {"home_id": OTHER, "at_us": 2}]
     store.document("incidents/1").set({"homes": [HOME, OTHER], "entries": entries})
 
@@ -143,6 +147,15 @@ def test_compact_twice_then_replay_then_erase(cloud: Cloud, capsys: Any) -> None
         f"FROM {cloud.settings.dataset}.training_readings GROUP BY home_id ORDER BY home_id"
     )
     assert [tuple(row.values()) for row in training] == [(HOME, 6, 6, 5), (OTHER, 3, 3, 3)]
+
+    # Labels are there once, and who disagrees is told.
+    assert cloud.query(f"SELECT COUNT(*) AS n FROM {cloud.settings.dataset}.labels") == [{"n": 3}]
+    capsys.readouterr()
+    assert disagreements.main([f"--warehouse={cloud.warehouse}"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2026-03-01 12:03 home-0002 fire-2: dispatcher says real, owner says false_user",
+        "1 disagreements",
+    ]
 
     # Dead letters go back once.
     good = minute_message(second, 4)

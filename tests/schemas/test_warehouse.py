@@ -95,6 +95,12 @@ def test_columns_are_pinned():
         "alarm_id:STRING",
         "selection:STRING",
         "payload:BYTES",
+        "label:STRING",
+        "label_source:STRING",
+        "label_weight:FLOAT",
+        "label_time:TIMESTAMP",
+        "corpus:STRING",
+        "sensor_model:STRING",
         "schema_version:INTEGER",
     ]
     assert pinned["readings_scores"] == [

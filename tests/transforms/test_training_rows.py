@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import CloseOutCode, Label
+from schemas.alarms import CloseOutCode, Label, LabelSource
 from schemas.events import AlarmKind
-from schemas.features import FEATURE_NAMES
+from schemas.features import FEATURE_NAMES, model_input
 from schemas.live_features import complete, features_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import TRAINING_READINGS
@@ -25,18 +27,22 @@ from transforms.write_training import merge_rows
 
 
 def label(
-    close_out: CloseOutCode = CloseOutCode.REAL, *, at_min: float = 0, lasted_min: float = 1, name: str = "a"
+    close_out: CloseOutCode = CloseOutCode.REAL,
+    *,
+    at_min: float = 0,
+    lasted_min: float = 1,
+    name: str = "a",
+    **more: Any,
 ) -> Label:
     from_us = NOW_US + int(at_min * MINUTE_US)
+    fields = {"kind": AlarmKind.FIRE, "code": 110, "closed_us": from_us + 3_600_000_000, **more}
     return Label(
         alarm_id=name,
         home_id="home-0001",
-        kind=AlarmKind.FIRE,
-        code=110,
         close_out=close_out,
         from_us=from_us,
         to_us=from_us + int(lasted_min * MINUTE_US),
-        closed_us=from_us + 3_600_000_000,
+        **fields,
     )
 
 
@@ -161,3 +167,47 @@ def test_a_batch_of_the_archive_gives_rows_of_its_readings() -> None:
         "2026-03-01T12:01:00.000000Z",
     )
     assert pb.Reading.FromString(only.reading).reading_id.hex() == row["reading_id"]
+
+
+def test_a_dispatcher_goes_before_an_owner_and_what_was_real_before_both() -> None:
+    owner = span_of(label(CloseOutCode.FALSE_USER, name="own", source=LabelSource.OWNER))
+    console = span_of(label(CloseOutCode.FALSE_PET, at_min=1, name="console"))
+    real = span_of(label(CloseOutCode.REAL, name="real", source=LabelSource.OWNER))
+    assert Labels([owner, console]).of("home-0001", NOW_US).alarm_id == "console"
+    assert Labels([owner, console, real]).of("home-0001", NOW_US).alarm_id == "real"
+
+
+def test_a_test_speaks_of_its_own_time_only_and_teaches_nothing() -> None:
+    test = label(CloseOutCode.TEST, lasted_min=120, name="", source=LabelSource.TEST_MODE, kind=None)
+    assert minutes(Labels([span_of(test)])) == list(range(60))  # of 120: `minutes` looks an hour ahead
+    row = training_row(accepted(5), Labels([span_of(test)]), 1.0)
+    assert (row["close_out"], row["label"], row["label_weight"]) == ("test", None, None)
+    assert row["selection"] == "labelled"  # it must not come back as a drawn "normal" minute
+
+
+@pytest.mark.parametrize(
+    ("minute", "room", "taught"),
+    [(0, "kitchen", "fire"), (-1, "kitchen", None), (0, "bedroom", None)],
+    ids=["its room", "before it began", "another room"],
+)
+def test_a_fire_teaches_fire_only_where_and_when_it_was(minute: int, room: str, taught: str | None) -> None:
+    said = Labels([span_of(label(room=room))])
+    row = training_row(accepted(5, minute), said, 0.0)
+    assert pb.Reading.FromString(accepted(5).reading).room == "kitchen"
+    assert row["close_out"] == "real"
+    expected = (taught, "dispatcher", 1.0, "2026-03-01T13:00:00.000000Z") if taught else (None,) * 4
+    assert tuple(row[f"label{part}"] for part in ("", "_source", "_weight", "_time")) == expected
+
+
+def test_a_drawn_minute_of_air_is_weakly_normal_and_of_other_families_unknown() -> None:
+    air, motion = (training_row(accepted(sensor), Labels([]), 1.0) for sensor in (5, 0))
+    assert (air["label"], air["label_source"], air["label_weight"]) == ("normal", "sample", 0.2)
+    assert (motion["selection"], motion["label"]) == ("sample", None)
+
+
+@pytest.mark.parametrize("sensor", [0, 5, 7])
+def test_features_pass_through_json_without_losing_a_bit(sensor: int) -> None:
+    one = accepted(sensor)
+    row = json.loads(json.dumps(training_row(one, Labels([]), 0.0)))
+    expected = model_input(one.family, pb.Reading.FromString(one.reading))
+    assert np.array(row["features"], np.float32).tobytes() == expected.tobytes()

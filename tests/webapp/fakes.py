@@ -16,6 +16,7 @@ from schemas.alarms import (
     LaneProof,
     OnTest,
     SafeWord,
+    label_of_test,
     open_id,
 )
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
@@ -213,6 +214,8 @@ class MemoryAlarms:
     def _change_test(self, actor: Actor, action: str, after: OnTest, now_us: int) -> OnTest:
         self._record(on_test.record(actor, action, self.tests.get(after.home_id), after, now_us))
         self.tests[after.home_id] = after
+        label = label_of_test(after)
+        self.labels[label.label_id] = label
         return after
 
     def deny(self, actor: Actor, action: str, target: str, reason: str, now_us: int) -> None:

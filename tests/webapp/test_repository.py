@@ -291,6 +291,8 @@ def test_home_is_on_test_until_a_time_or_until_it_is_ended(desk: Any) -> None:
     assert desk.repository.homes_on_test(NOW + 30 * minute) == {}
     desk.repository.end_test("home-0001", BEN, NOW + minute)
     assert desk.repository.homes_on_test(NOW + minute) == {}
+    said = desk.label(f"home-0001~test~{NOW}")
+    assert (said["source"], said["from_us"], said["to_us"]) == ("test_mode", NOW, NOW + minute)
     with pytest.raises(NotFound, match="not on test"):
         desk.repository.end_test("home-0001", BEN, NOW + 2 * minute)
     entries = sorted(desk.trail().entries, key=lambda e: e.seq)

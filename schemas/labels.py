@@ -1,0 +1,83 @@
+"""Labels: who said what a stretch of a home's time was, how much that weighs, which class it teaches.
+
+A label speaks of an alarm or a test of a home, a model of one sensor's minute. Between the two stands
+`class_of`: it teaches only what follows from the code. A fire's minute teaches "fire" only from its first
+evidence on and only in the alarm's room; a test teaches nothing, because whoever tests may make real smoke.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from schemas.alarms import CloseOutCode, LabelSource
+from schemas.events import AlarmKind
+
+CLASSES: Final[dict[str, tuple[str, ...]]] = {
+    "air": ("normal", "cooking", "fire", "co"),
+    "motion": ("nobody", "person", "pet", "draught"),
+    "contact": ("rest", "knock", "open_close", "forced"),
+}
+
+
+class TaughtBy(StrEnum):
+    """Where the class of a training row comes from: a label's source, or one of these."""
+
+    SAMPLE = "sample"  # drawn by chance, and nobody said anything
+    CORPUS = "corpus"  # a recording or a simulation that knows what it holds
+
+
+# How much a row weighs in training. A dispatcher has looked and called; an owner who says "it was me" may be
+# coerced or mistaken; in test mode only the time is known; a drawn minute is "normal" because most are.
+WEIGHTS: Final[dict[str, float]] = {
+    LabelSource.DISPATCHER: 1.0,
+    LabelSource.OWNER: 0.6,
+    LabelSource.TEST_MODE: 0.3,
+    TaughtBy.CORPUS: 1.0,
+    TaughtBy.SAMPLE: 0.2,
+}
+
+_FALSE: Final = {CloseOutCode.FALSE_USER, CloseOutCode.FALSE_PET, CloseOutCode.FALSE_SENSOR}
+
+
+def class_of(family: str, kind: str, close_out: str, *, started: bool, same_room: bool) -> str | None:
+    """What a labelled minute teaches a family's model, None if nothing follows.
+
+    Args:
+        kind: Of the alarm (`AlarmKind`), "" for a test.
+        started: The minute's end is after the alarm's first evidence.
+        same_room: The sensor is in the alarm's room, or the alarm names none.
+
+    >>> class_of("air", "fire", "real", started=True, same_room=True)
+    'fire'
+    >>> class_of("air", "fire", "real", started=False, same_room=True) is None
+    True
+    """
+    there = started and same_room
+    if family == "air":
+        if close_out == CloseOutCode.REAL and kind in (AlarmKind.FIRE, AlarmKind.CO):
+            return str(kind) if there else None
+        if close_out == CloseOutCode.FALSE_COOKING and kind in (AlarmKind.FIRE, AlarmKind.CO):
+            return "cooking" if there else None
+        return "normal" if close_out in _FALSE else None
+    if kind != AlarmKind.BURGLARY or not there:
+        return None
+    if family == "motion":
+        # "It was me" is a person, too: what was false is the alarm.
+        codes = {CloseOutCode.REAL: "person", CloseOutCode.FALSE_USER: "person"}
+        return {**codes, CloseOutCode.FALSE_PET: "pet"}.get(CloseOutCode(close_out))
+    if family == "contact":
+        codes = {CloseOutCode.REAL: "forced", CloseOutCode.FALSE_USER: "open_close"}
+        return codes.get(CloseOutCode(close_out))
+    return None
+
+
+def class_of_sample(family: str) -> str | None:
+    """What a minute teaches that was drawn by chance and that nobody spoke of.
+
+    Only for air: a room is normal nearly always. That says nothing of who moved or opened a door.
+
+    >>> class_of_sample("air"), class_of_sample("motion")
+    ('normal', None)
+    """
+    return "normal" if family == "air" else None
