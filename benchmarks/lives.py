@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from benchmarks.recorded import LOCAL_OFFSET_S, MODES, SEALED_LATE_US, RecordedFleet, render
-from edge_client.config import GatewayConfig, ObjectsConfig
+from edge_client.config import ObjectsConfig
+from edge_client.config_file import checked
 from edge_client.core import Core
 from edge_client.hourly import HourlyObjects
 from edge_client.identity import Identity
@@ -135,7 +136,7 @@ def live(life: Life, policy: UplinkPolicy, fleet: RecordedFleet, folder: Path) -
     """A home's messages through its gateway."""
     sender, clock = fleet.sender(life.home), ManualClock(life.start_us)
     code = hash_code(household.keypad_code(SEED, life.home), b"saltsalt")
-    config = GatewayConfig.model_validate(
+    config = checked(
         {
             "home_id": sender.home_id,
             "gateway_id": sender.gateway_id,

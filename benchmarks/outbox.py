@@ -9,6 +9,7 @@ are of the real `hearthwatch-gateway` with ten sensors, a real broker and the Pu
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime as dt
 import multiprocessing
 import os
@@ -28,7 +29,8 @@ from benchmarks import report
 from benchmarks.processes import unwind_on_sigterm
 from benchmarks.recorded import LOCAL_OFFSET_S
 from benchmarks.report import Target
-from edge_client.config import GatewayConfig, load_config
+from edge_client.config import GatewayConfig
+from edge_client.config_file import load_config
 from edge_client.core import Core
 from edge_client.gateway import open_outbox
 from edge_client.intake import Arrival
@@ -292,8 +294,8 @@ def _config(folder: Path, interval_s: float) -> GatewayConfig:
         folder, 1, SEED, project="p", broker_host=HOST, broker_port=1883, now=dt.datetime.now(dt.UTC)
     )
     config = load_config(Path(fleet.members[0].config))
-    outbox = config.outbox.model_copy(update={"commit_interval_s": interval_s})
-    return config.model_copy(update={"outbox": outbox})
+    outbox = dataclasses.replace(config.outbox, commit_interval_s=interval_s)
+    return dataclasses.replace(config, outbox=outbox)
 
 
 def _start_us() -> int:

@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import fastavro
 import grpc
@@ -23,7 +23,7 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1 import types as pubsub
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-from edge_client.config import SensorConfig
+from edge_client.config import SensorConfig, SensorKindName
 from edge_client.messages import parse_frame
 from edge_client.minute import MinuteBuffer
 from local.config import Settings
@@ -146,7 +146,7 @@ def render(seed: int, number: int, minutes: int, start_us: int, script: Script =
     home = SimulatedHome(seed, number, start_us, LOCAL_OFFSET_S, script)
     kinds = {device.sensor_id: device.kind for device in devices.READING_DEVICES}
     sensors = [
-        SensorConfig.model_validate({"id": d.sensor_id, "kind": READING_KINDS[d.kind], "room": d.room})
+        SensorConfig(id=d.sensor_id, kind=cast(SensorKindName, READING_KINDS[d.kind]), room=d.room)
         for d in devices.READING_DEVICES
     ]
     buffer = MinuteBuffer(devices.gateway_id(number), sensors)

@@ -1,20 +1,26 @@
-"""The gateway's configuration: one file, unknown keys refused, every bound checked when it is read."""
+"""The gateway's configuration, with the bounds of every field.
+
+Plain dataclasses: a gateway keeps no validator in memory (decision 041). `edge_client/config_file.py` reads
+the file with pydantic, which checks types, the bounds written here and unknown keys; what concerns more
+than one field is checked where an object is made.
+"""
 
 from __future__ import annotations
 
-import json
-import tomllib
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from annotated_types import Interval, Len
 
 from edge_client.users import parse_hash
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.errors import BadInput
-from schemas.readings import MAX_ID_CHARS
+from schemas.payloads import MAX_ID_CHARS
 
-Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[A-Za-z0-9._-]+$")]
+_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
+Identifier = Annotated[str, Len(1, MAX_ID_CHARS)]
+Named = Annotated[str, Len(1)]
 
 SensorKindName = Literal["motion", "sound", "air", "contact", "smoke", "button", "keypad", "mains"]
 KIND_OF_NAME: Final[dict[str, pb.SensorKind]] = {
@@ -28,30 +34,37 @@ KIND_OF_NAME: Final[dict[str, pb.SensorKind]] = {
     "mains": pb.SENSOR_KIND_GATEWAY,
 }
 _ROLES: Final = {"contact": ("entry", "perimeter"), "motion": ("interior",)}
+# What pydantic reads from a dataclass; a plain dict, so that nothing of it is imported here.
+_STRICT: Final[dict[str, Any]] = {"extra": "forbid"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _check_id(field_name: str, value: str) -> None:
+    if not _ID.fullmatch(value):
+        raise ValueError(f"{field_name} is {value!r}, limit: letters, digits and . _ -")
 
 
-class SensorConfig(_Strict):
-    """One device of the home."""
+@dataclass(frozen=True, kw_only=True)
+class SensorConfig:
+    """One device of the home.
 
-    id: Identifier = Field(description="Last part of its MQTT topics")
+    Attributes:
+        id: Last part of its MQTT topics.
+        role: For arming: a contact is an entry door or perimeter (default), motion is interior (default);
+            none keeps it out of arming.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    id: Identifier
     kind: SensorKindName
-    room: str = Field(default="", max_length=MAX_ID_CHARS)
-    role: Literal["entry", "perimeter", "interior", "none"] | None = Field(
-        default=None,
-        description="For arming: a contact is an entry door or perimeter (default), motion is "
-        "interior (default); none keeps it out of arming",
-    )
+    room: Annotated[str, Len(0, MAX_ID_CHARS)] = ""
+    role: Literal["entry", "perimeter", "interior", "none"] | None = None
 
-    @model_validator(mode="after")
-    def _role_fits(self) -> Self:
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
         allowed = (*_ROLES.get(self.kind, ()), "none")
         if self.role is not None and self.role not in allowed:
             raise ValueError(f"role is {self.role}, allowed for {self.kind}: {', '.join(allowed)}")
-        return self
 
     @property
     def arming_role(self) -> str:
@@ -64,161 +77,189 @@ class SensorConfig(_Strict):
         return KIND_OF_NAME[self.kind]
 
 
-class UserConfig(_Strict):
-    """Somebody with a keypad code."""
+@dataclass(frozen=True, kw_only=True)
+class UserConfig:
+    """Somebody with a keypad code.
 
-    id: Identifier = Field(description="Opaque id, never a name")
-    code_hash: str = Field(description="From `hearthwatch-gateway --hash-code`", repr=False)
-    duress: bool = Field(default=False, description="This code disarms and silently calls for help (121)")
+    Attributes:
+        id: Opaque, never a name.
+        code_hash: From `hearthwatch-gateway --hash-code`.
+        duress: This code disarms and silently calls for help (121).
+    """
 
-    @field_validator("code_hash")
-    @classmethod
-    def _hash_parses(cls, value: str) -> str:
-        parse_hash(value)
-        return value
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    id: Identifier
+    code_hash: str = field(repr=False)
+    duress: bool = False
+
+    def __post_init__(self) -> None:
+        _check_id("id", self.id)
+        try:
+            parse_hash(self.code_hash)
+        except ValueError as error:
+            raise ValueError(f"code_hash: {error}") from error
 
 
-class BrokerConfig(_Strict):
-    """The home's own MQTT broker."""
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig:
+    """The home's own MQTT broker. keepalive_s: seconds."""
 
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=1883, ge=1, le=65_535)
-    keepalive_s: int = Field(default=30, ge=5, le=600, description="seconds")
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    host: Named = "127.0.0.1"
+    port: Annotated[int, Interval(ge=1, le=65_535)] = 1883
+    keepalive_s: Annotated[int, Interval(ge=5, le=600)] = 30
 
 
-class PubsubConfig(_Strict):
+@dataclass(frozen=True, kw_only=True)
+class PubsubConfig:
     """Where batches go."""
 
-    project: str = Field(min_length=1)
-    urgent_topic: str = Field(default="urgent", min_length=1)
-    minutes_topic: str = Field(default="minutes", min_length=1)
-    bulk_topic: str = Field(default="bulk", min_length=1)
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    project: Named
+    urgent_topic: Named = "urgent"
+    minutes_topic: Named = "minutes"
+    bulk_topic: Named = "bulk"
 
 
-class ArmingConfig(_Strict):
-    """Delays of the arming rules. Bounds: ANSI/SIA CP-01."""
+@dataclass(frozen=True, kw_only=True)
+class ArmingConfig:
+    """Delays of the arming rules. Bounds: ANSI/SIA CP-01.
 
-    exit_delay_s: int = Field(default=60, ge=45, le=255, description="seconds (CP-01: 45 to 255)")
-    entry_delay_s: int = Field(
-        default=30,
-        ge=30,
-        le=240,
-        description="seconds (CP-01: 30 to 240; profile en50131: at most 45)",
-    )
-    abort_window_s: int = Field(default=30, ge=15, le=45, description="seconds (CP-01: 15 to 45)")
-    swinger_trips: int = Field(default=2, ge=1, le=6, description="trips of one sensor while armed (CP-01)")
-    settle_s: int = Field(
-        default=60, ge=60, le=600, description="seconds without intrusion rules after a restart (CP-01)"
-    )
+    Attributes:
+        exit_delay_s, abort_window_s: Seconds.
+        entry_delay_s: Seconds; profile en50131: at most 45.
+        swinger_trips: Trips of one sensor while armed.
+        settle_s: Seconds without intrusion rules after a restart.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    exit_delay_s: Annotated[int, Interval(ge=45, le=255)] = 60
+    entry_delay_s: Annotated[int, Interval(ge=30, le=240)] = 30
+    abort_window_s: Annotated[int, Interval(ge=15, le=45)] = 30
+    swinger_trips: Annotated[int, Interval(ge=1, le=6)] = 2
+    settle_s: Annotated[int, Interval(ge=60, le=600)] = 60
     profile: Literal["cp01", "en50131"] = "cp01"
 
-    @model_validator(mode="after")
-    def _sums(self) -> Self:
+    def __post_init__(self) -> None:
         total = self.entry_delay_s + self.abort_window_s
         if total > 60:
             raise ValueError(f"entry_delay_s + abort_window_s is {total}, limit 60 (CP-01)")
         if self.profile == "en50131" and self.entry_delay_s > 45:
             raise ValueError(f"entry_delay_s is {self.entry_delay_s}, limit 45 (EN 50131)")
-        return self
 
 
-class OutboxConfig(_Strict):
-    """The file in which everything waits until it is confirmed."""
+@dataclass(frozen=True, kw_only=True)
+class OutboxConfig:
+    """The file in which everything waits until it is confirmed.
+
+    Attributes:
+        max_bytes: Bytes of batches kept; a week of ten sensors is about 400 MB.
+        commit_interval_s: Real seconds that telemetry may wait for its commit.
+        patience_s: Real seconds until a disk that hangs counts as refusing.
+        witness_path: File in volatile memory that proves the outbox was not put back; by default one in
+            /run/hearthwatch, $XDG_RUNTIME_DIR or /dev/shm.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     path: Path
-    max_bytes: int = Field(
-        default=256 << 20,
-        ge=1 << 20,
-        le=64 << 30,
-        description="bytes of batches kept; a week of ten sensors is about 400 MB",
-    )
-    commit_interval_s: float = Field(
-        default=1.0, gt=0, le=1.0, description="real seconds that telemetry may wait for its commit"
-    )
-    patience_s: float = Field(
-        default=2.0, ge=0.2, le=60, description="real seconds until a disk that hangs counts as refusing"
-    )
-    witness_path: Path | None = Field(
-        default=None,
-        description="file in volatile memory that proves the outbox was not put back; by default one "
-        "in /run/hearthwatch, $XDG_RUNTIME_DIR or /dev/shm",
-    )
+    max_bytes: Annotated[int, Interval(ge=1 << 20, le=64 << 30)] = 256 << 20
+    commit_interval_s: Annotated[float, Interval(gt=0, le=1.0)] = 1.0
+    patience_s: Annotated[float, Interval(ge=0.2, le=60)] = 2.0
+    witness_path: Path | None = None
 
 
-class ObjectsConfig(_Strict):
-    """The hourly objects of the adaptive uplink: where they go, when, and how fast."""
+@dataclass(frozen=True, kw_only=True)
+class ObjectsConfig:
+    """The hourly objects of the adaptive uplink: where they go, when, and how fast.
 
-    bucket: str = Field(min_length=1, description="of Cloud Storage, for the whole fleet")
-    period_s: int = Field(default=3600, ge=60, le=3600, description="seconds of readings in one object")
-    delay_s: int = Field(
-        default=660, ge=0, le=3600, description="seconds after the period, at least: no window waits for it"
-    )
-    spread_s: int = Field(
-        default=1800, ge=0, le=3600, description="seconds over which a fleet's gateways spread after that"
-    )
-    bytes_per_s: int = Field(
-        default=64 << 10, ge=1 << 10, le=1 << 30, description="bytes a real second, at most"
-    )
+    Attributes:
+        bucket: Of Cloud Storage, for the whole fleet.
+        period_s: Seconds of readings in one object.
+        delay_s: Seconds after the period, at least: no window waits for it.
+        spread_s: Seconds over which a fleet's gateways spread after that.
+        bytes_per_s: Bytes a real second, at most.
+    """
 
-    @model_validator(mode="after")
-    def _divides_the_hour(self) -> Self:
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    bucket: Named
+    period_s: Annotated[int, Interval(ge=60, le=3600)] = 3600
+    delay_s: Annotated[int, Interval(ge=0, le=3600)] = 660
+    spread_s: Annotated[int, Interval(ge=0, le=3600)] = 1800
+    bytes_per_s: Annotated[int, Interval(ge=1 << 10, le=1 << 30)] = 64 << 10
+
+    def __post_init__(self) -> None:
         if 3600 % self.period_s or self.period_s % 60:
             raise ValueError(f"period_s is {self.period_s}, limit: whole minutes that divide an hour")
-        return self
 
 
-class UplinkConfig(_Strict):
-    """What travels live, and how hard the gateway tries. Times in real seconds."""
+@dataclass(frozen=True, kw_only=True)
+class UplinkConfig:
+    """What travels live, and how hard the gateway tries. Times in real seconds.
 
-    policy: Literal["full", "adaptive"] = Field(
-        default="full",
-        description="full: each minute's payloads live; adaptive: features live, payloads hourly",
-    )
-    urgent_timeout_s: float = Field(default=5.0, ge=0.5, le=60, description="seconds for an attempt")
-    minutes_timeout_s: float = Field(default=20.0, ge=0.5, le=120, description="seconds for an attempt")
-    first_backoff_s: float = Field(default=0.5, ge=0.05, le=10, description="seconds after one failure")
-    urgent_backoff_s: float = Field(default=5.0, ge=0.1, le=60, description="seconds at most, urgent")
-    minutes_backoff_s: float = Field(default=60.0, ge=0.1, le=600, description="seconds at most, minutes")
-    backlog_per_s: float = Field(
-        default=5.0, ge=0.1, le=1000, description="batches a second after an outage (a week in 34 min)"
-    )
-    retry_refused_s: float = Field(
-        default=3600.0, ge=1, le=86_400, description="seconds until a refused batch is tried again"
-    )
+    Attributes:
+        policy: full: each minute's payloads live; adaptive: features live, payloads hourly.
+        urgent_timeout_s, minutes_timeout_s: For an attempt.
+        first_backoff_s: After one failure. urgent_backoff_s, minutes_backoff_s: At most.
+        backlog_per_s: Batches a second after an outage (a week in 34 min).
+        retry_refused_s: Until a refused batch is tried again.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    policy: Literal["full", "adaptive"] = "full"
+    urgent_timeout_s: Annotated[float, Interval(ge=0.5, le=60)] = 5.0
+    minutes_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 20.0
+    first_backoff_s: Annotated[float, Interval(ge=0.05, le=10)] = 0.5
+    urgent_backoff_s: Annotated[float, Interval(ge=0.1, le=60)] = 5.0
+    minutes_backoff_s: Annotated[float, Interval(ge=0.1, le=600)] = 60.0
+    backlog_per_s: Annotated[float, Interval(ge=0.1, le=1000)] = 5.0
+    retry_refused_s: Annotated[float, Interval(ge=1, le=86_400)] = 3600.0
 
 
-class GatewayConfig(_Strict):
-    """One home's gateway."""
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """One home's gateway.
+
+    Attributes:
+        key_path: Ed25519 private key, PEM (PKCS 8).
+        certificate_path: X.509 from the fleet CA, PEM or DER.
+        objects: Needed for the adaptive uplink.
+        batch_period_s: Seconds; the reading is a minute.
+        seal_grace_s: Real seconds that a minute waits for its last frames.
+        synthetic: The path prover's traffic: pages nobody.
+        prover_period_s: Seconds between the synthetic gateway's test events.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     home_id: Identifier
     gateway_id: Identifier
-    key_path: Path = Field(description="Ed25519 private key, PEM (PKCS 8)")
-    certificate_path: Path = Field(description="X.509 from the fleet CA, PEM or DER")
+    key_path: Path
+    certificate_path: Path
     pubsub: PubsubConfig
     outbox: OutboxConfig
     broker: BrokerConfig = BrokerConfig()
     arming: ArmingConfig = ArmingConfig()
     uplink: UplinkConfig = UplinkConfig()
-    objects: ObjectsConfig | None = Field(default=None, description="needed for the adaptive uplink")
-    sensors: list[SensorConfig] = Field(default_factory=list, max_length=200)
-    users: list[UserConfig] = Field(default_factory=list, max_length=50)
-    batch_period_s: Literal[60] = Field(default=60, description="seconds; the reading is a minute")
-    seal_grace_s: float = Field(
-        default=2.0, ge=0.05, le=30, description="real seconds that a minute waits for its last frames"
-    )
-    synthetic: bool = Field(default=False, description="The path prover's traffic: pages nobody")
-    prover_period_s: float = Field(
-        default=60.0, ge=1, le=3600, description="seconds between the synthetic gateway's test events"
-    )
+    objects: ObjectsConfig | None = None
+    sensors: Annotated[list[SensorConfig], Len(0, 200)] = field(default_factory=list)
+    users: Annotated[list[UserConfig], Len(0, 50)] = field(default_factory=list)
+    batch_period_s: Literal[60] = 60
+    seal_grace_s: Annotated[float, Interval(ge=0.05, le=30)] = 2.0
+    synthetic: bool = False
+    prover_period_s: Annotated[float, Interval(ge=1, le=3600)] = 60.0
 
-    @model_validator(mode="after")
-    def _has_somewhere_to_put_objects(self) -> Self:
+    def __post_init__(self) -> None:
+        _check_id("home_id", self.home_id)
+        _check_id("gateway_id", self.gateway_id)
         if self.uplink.policy == "adaptive" and self.objects is None:
             raise ValueError("uplink.policy is adaptive, limit: needs objects.bucket")
-        return self
-
-    @model_validator(mode="after")
-    def _unique(self) -> Self:
         for what, ids in (
             ("sensors", [s.id for s in self.sensors]),
             ("users", [u.id for u in self.users]),
@@ -226,36 +267,3 @@ class GatewayConfig(_Strict):
             twice = sorted({i for i in ids if ids.count(i) > 1})
             if twice:
                 raise ValueError(f"{what} has the id {twice[0]} more than once, limit 1")
-        return self
-
-
-def load_config(path: Path) -> GatewayConfig:
-    """Configuration file (.json, or .toml for people) → checked configuration.
-
-    Raises:
-        BadInput: Unreadable, not JSON or TOML, or a field at fault: the message has one line a
-            mistake with field, value and bound.
-    """
-    try:
-        text = path.read_text()
-        document: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {error}") from error
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path}: not {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
-    try:
-        return GatewayConfig.model_validate(document)
-    except ValidationError as error:
-        raise BadInput("\n".join(f"{path}: {line}" for line in _mistakes(error))) from error
-
-
-def _mistakes(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"]) or "the file"
-        value = item.get("input")
-        shown = "" if item["type"] == "missing" or isinstance(value, dict | list) else f" is {value!r}:"
-        if "code_hash" in field:
-            shown = ""  # not even the hash of a code is printed
-        lines.append(f"{field}{shown} {item['msg']}")
-    return lines

@@ -25,7 +25,7 @@ from edge_client.rules import HomeRules, merged
 from edge_client.signals import NewId, Signal
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
-from schemas.readings import MINUTE_US
+from schemas.payloads import MINUTE_US
 from schemas.topics import RICH, ZIGBEE, parse_sensor_topic
 
 _log = logging.getLogger(__name__)

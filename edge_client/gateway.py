@@ -25,7 +25,7 @@ from edge_client.identity import load_identity
 from edge_client.intake import Arrival, MqttIntake
 from edge_client.object_store import CloudStorage, ObjectStore
 from edge_client.outbox import Outbox, OutboxUnavailable
-from edge_client.policy import UplinkPolicy
+from edge_client.policy import UplinkPolicy, load_features
 from edge_client.publisher import Publisher
 from edge_client.uplink import LaneCount, Uplink
 from edge_client.witness import Witness
@@ -74,6 +74,8 @@ class Gateway:
             BadInput: A file that the configuration names is at fault.
         """
         config = self.config
+        if UplinkPolicy(config.uplink.policy) is UplinkPolicy.ADAPTIVE:
+            load_features()
         self._outbox = open_outbox(config, self._random_bytes)
         self._uplink = make_uplink(config, self._outbox, self._publisher, self._clock, self._rng)
         self._intake = MqttIntake(
@@ -135,6 +137,8 @@ class Gateway:
         """
         if policy is UplinkPolicy.ADAPTIVE and self._objects is None:
             raise BadInput("uplink.policy is adaptive, limit: needs objects.bucket")
+        if policy is UplinkPolicy.ADAPTIVE:
+            load_features()
         if policy is not self._core.uplink:
             _log.info("%s: uplink is %s from now on", self.config.gateway_id, policy)
         self._core.uplink = policy

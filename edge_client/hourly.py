@@ -9,6 +9,7 @@ each gateway waits a stretch of its own.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import random
@@ -16,9 +17,7 @@ import threading
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Final, NamedTuple
 
 from edge_client.clock import SECOND_US, Clock, real_s
 from edge_client.config import ObjectsConfig
@@ -26,7 +25,6 @@ from edge_client.object_store import QUANTUM, ObjectStore, SessionLost, UploadFa
 from edge_client.outbox import Change, Draft, Outbox, OutboxUnavailable
 from edge_client.raw_rows import RawMinute
 from edge_client.uplink import backoff_s
-from schemas import bulk
 from schemas import hearthwatch_v1_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -38,15 +36,13 @@ _BUSY_S: Final = 1.0  # until another look whether the other lanes are quiet
 _FIRST_BACKOFF_S, _MOST_BACKOFF_S = 5.0, 600.0
 
 
-class Progress(BaseModel):
+class Progress(NamedTuple):
     """One object on its way, as the note keeps it.
 
     Attributes:
         rows: (number, crc) of the kept minutes in it.
         session: Address of the upload, "" before it has begun.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     object: str
     sha256: str
@@ -197,6 +193,8 @@ class HourlyObjects:
             rows.append((minute.number, minute.crc))
         if not readings:
             return
+        from schemas import bulk  # with numpy, which a gateway without hourly objects does without
+
         data = bulk.pack_object(readings, self._home_id, self._gateway_id)
         digest, times = bulk.sha256(data), [reading.minute_us for reading in readings]
         self._keep_file(data)
@@ -224,7 +222,7 @@ class HourlyObjects:
             if session is None:
                 self._announce(progress)
             else:
-                self._note(progress.model_copy(update={"session": session}))
+                self._note(progress._replace(session=session))
             return 0.0
         try:
             arrived = self._store.received(progress.session, progress.size)
@@ -236,7 +234,7 @@ class HourlyObjects:
                 pause_s = len(chunk) / self._config.bytes_per_s * self._rng.uniform(0.75, 1.25)
                 self._stopping.wait(pause_s)
         except SessionLost:
-            self._note(progress.model_copy(update={"session": ""}))
+            self._note(progress._replace(session=""))
             raise
         self._announce(progress)
         return 0.0
@@ -259,7 +257,7 @@ class HourlyObjects:
         self._committed(pb.LANE_BULK)
 
     def _note(self, progress: Progress | None) -> None:
-        note = progress.model_dump_json().encode() if progress else b""
+        note = json.dumps(progress._asdict()).encode() if progress else b""
         self._outbox.commit(Change(self._clock.now_us(), self._arming(), notes={NOTE: note}))
         self._progress = progress
 
@@ -287,7 +285,8 @@ def _read(note: bytes | None) -> Progress | None:
     if not note:
         return None
     try:
-        return Progress.model_validate_json(note)
-    except ValidationError as error:  # of another version: the minutes are still there
+        said = json.loads(note)
+        return Progress(**{**said, "rows": tuple((number, crc) for number, crc in said["rows"])})
+    except (ValueError, TypeError, KeyError) as error:  # of another version: the minutes are still there
         _log.warning("note of an hourly object not understood, it is built again: %s", error)
         return None

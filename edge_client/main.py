@@ -7,6 +7,7 @@ configuration or a file that it names is at fault (a restart will not help).
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import getpass
 import logging
 import os
@@ -16,12 +17,12 @@ import threading
 from pathlib import Path
 
 from edge_client.clock import SystemClock
-from edge_client.config import load_config
 from edge_client.gateway import Gateway
 from edge_client.identity import load_identity
 from edge_client.policy import UplinkPolicy
 from edge_client.prover import Prover
 from edge_client.publisher import PubsubPublisher
+from edge_client.read_config import read_config
 from edge_client.users import hash_code
 from schemas.errors import BadInput
 
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _serve(path: Path, *, check: bool) -> int:
-    config = load_config(path)
+    config = read_config(path)
     load_identity(
         config.key_path, config.certificate_path, home_id=config.home_id, gateway_id=config.gateway_id
     )
@@ -80,14 +81,14 @@ def _serve(path: Path, *, check: bool) -> int:
 def _reread(path: Path, gateway: Gateway | Prover) -> None:
     """SIGHUP: take over what can change while it runs, the uplink policy; a mistake changes nothing."""
     try:
-        config = load_config(path)
+        config = read_config(path)
         if isinstance(gateway, Gateway):
             gateway.set_uplink(UplinkPolicy(config.uplink.policy))
     except BadInput as error:
         _log.error("not taken over: %s", error)
         return
-    quiet = {"uplink": {"policy"}}
-    if config.model_dump(exclude=quiet) != gateway.config.model_dump(exclude=quiet):
+    uplink = dataclasses.replace(config.uplink, policy=gateway.config.uplink.policy)
+    if dataclasses.replace(config, uplink=uplink) != gateway.config:
         _log.warning("%s: only uplink.policy was taken over, the rest needs a restart", path)
 
 

@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
-from schemas.readings import (
+from schemas.payloads import (
     AIR_CHANNELS,
     MINUTE_US,
     READING_KINDS,
     SECONDS,
-    acceleration,
-    log_mel,
-    pir_waveform,
-    sound_levels,
+    check_acceleration,
+    check_pir,
+    check_sound,
 )
 
 MAX_PAYLOAD_BYTES: Final = 64 << 10  # the largest frame, sound, is 10.3 kB
+MAX_WORD_CHARS: Final = 40
 MAX_AHEAD_US: Final = 5 * MINUTE_US  # sensors take their clock from the gateway
 MAX_BEHIND_US: Final = 7 * 24 * 60 * MINUTE_US  # the longest that the broker may have kept a frame
 
 
-class ZigbeeMessage(BaseModel):
-    """The fields of Zigbee2MQTT's JSON that mean something here; devices send many more."""
+@dataclass(frozen=True)
+class ZigbeeMessage:
+    """The fields of Zigbee2MQTT's JSON that mean something here; devices send many more.
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    Attributes:
+        contact: False is open, as Zigbee2MQTT has it.
+        battery: %.
+    """
 
-    contact: bool | None = Field(default=None, description="False is open, as Zigbee2MQTT has it")
+    contact: bool | None = None
     occupancy: bool | None = None
     smoke: bool | None = None
     mains: bool | None = None
     tamper: bool | None = None
-    action: str | None = Field(default=None, max_length=40)
-    action_code: str | None = Field(default=None, max_length=40, repr=False)
-    battery: float | None = Field(default=None, ge=0, le=100, description="%")
+    action: str | None = None
+    action_code: str | None = field(default=None, repr=False)
+    battery: float | None = None
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("limit: true or false")
+    return value
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_WORD_CHARS:
+        raise ValueError(f"limit: a text of {MAX_WORD_CHARS} characters")
+    return value
+
+
+def _percent(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError("limits: a number from 0 to 100")
+    return float(value)
+
+
+_ZIGBEE: Final[dict[str, Callable[[object], object]]] = {
+    **dict.fromkeys(("contact", "occupancy", "smoke", "mains", "tamper"), _flag),
+    **dict.fromkeys(("action", "action_code"), _word),
+    "battery": _percent,
+}
 
 
 def parse_zigbee(payload: bytes) -> ZigbeeMessage:
@@ -49,11 +80,19 @@ def parse_zigbee(payload: bytes) -> ZigbeeMessage:
     """
     _check_size(payload)
     try:
-        return ZigbeeMessage.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]  # the input may hold a code
-        field = ".".join(str(part) for part in first["loc"]) or "payload"
-        raise BadInput(f"zigbee {field}: {first['msg']}") from error
+        said = json.loads(payload.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"zigbee payload: not JSON: {type(error).__name__}") from error
+    if not isinstance(said, dict):
+        raise BadInput("zigbee payload: not a JSON object")
+    known: dict[str, Any] = {}
+    for name, check in _ZIGBEE.items():
+        value = said.get(name)
+        try:
+            known[name] = None if value is None else check(value)
+        except ValueError as error:  # which does not say the value: it may be a code
+            raise BadInput(f"zigbee {name}: {error}") from error
+    return ZigbeeMessage(**known)
 
 
 def parse_frame(payload: bytes, sensor_id: str, kind: pb.SensorKind) -> pb.SensorFrame:
@@ -80,14 +119,13 @@ def parse_frame(payload: bytes, sensor_id: str, kind: pb.SensorKind) -> pb.Senso
     if frame.battery_percent > 100:
         raise BadInput(f"battery_percent is {frame.battery_percent}, limit 100")
     if kind == pb.SENSOR_KIND_MOTION:
-        pir_waveform(frame.motion)
+        check_pir(frame.motion)
     elif kind == pb.SENSOR_KIND_SOUND:
-        log_mel(frame.sound)
-        sound_levels(frame.sound)
+        check_sound(frame.sound)
     elif kind == pb.SENSOR_KIND_AIR:
         _check_air(air_values(frame.air))
     else:
-        acceleration(frame.contact)
+        check_acceleration(frame.contact)
         late = [ms for ms in frame.contact.changes_ms if ms >= SECONDS * 1000]
         if late:
             raise BadInput(f"changes_ms is {late[0]}, limit {SECONDS * 1000 - 1}")

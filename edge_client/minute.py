@@ -7,16 +7,15 @@ was acknowledged is never lost and the first reading never changes.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from edge_client.config import SensorConfig
 from edge_client.messages import air_values
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.readings import AIR_SHAPE, ALL_SECONDS, MINUTE_US, SECONDS, reading_id
+from schemas.payloads import ALL_SECONDS, MINUTE_US, SECONDS, reading_id
 
 
 class SealedSensor(NamedTuple):
@@ -177,8 +176,9 @@ class MinuteBuffer:
 def _air_minute(air: Mapping[int, tuple[float, ...]]) -> tuple[bytes, int]:
     """Seconds of air → float32[60, 6] and which of them were measured; others repeat the last."""
     present = sorted(air)
-    rows = np.empty(AIR_SHAPE, "<f4")
-    rows[: present[0] + 1] = air[present[0]]
-    for second in range(present[0] + 1, SECONDS):
-        rows[second] = air[second] if second in air else rows[second - 1]
-    return rows.tobytes(), sum(1 << second for second in present)
+    values: list[float] = []
+    last = air[present[0]]
+    for second in range(SECONDS):
+        last = air.get(second, last)
+        values += last
+    return struct.pack(f"<{len(values)}f", *values), sum(1 << second for second in present)

@@ -7,15 +7,14 @@ hundred times larger than any other: it is sent when the minute deserves it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from edge_client.signals import Signal
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Category, meaning
-from schemas.live_features import features_of
-from schemas.readings import MINUTE_US, sound_levels
+from schemas.payloads import MINUTE_US, levels_dba
 
 LOUD_DBA: Final = 70.0  # speech beside the microphone is about 60, a smoke alarm in the next room 70
 ARMED_DBA: Final = 45.0  # above a quiet room: nobody should be there, or all should be asleep
@@ -35,6 +34,16 @@ def is_alarm(signal: Signal) -> bool:
     """Does a signal begin an alarm, for which somebody will want to see all there is?"""
     lasting = (Category.LIFE, Category.INTRUSION)
     return signal.qualifier == pb.QUALIFIER_NEW and meaning(signal.code).category in lasting
+
+
+def load_features() -> Callable[..., pb.Features]:
+    """→ `features_of`, imported with numpy when it is first wanted: the full uplink does without its 18 MB.
+
+    Who is about to choose the adaptive uplink calls it before, so that no alarm waits for an import.
+    """
+    from schemas.live_features import features_of
+
+    return features_of
 
 
 class Split(NamedTuple):
@@ -77,14 +86,15 @@ class LivePolicy:
         Args:
             payloads: In alarm, or asked for: all of it travels live.
         """
+        make = None if payloads else load_features()
         armed = arming.mode in (pb.ARMING_MODE_STAY, pb.ARMING_MODE_AWAY)
         body, later = pb.Body(), []
         for reading in readings:
             deserving = self._hears(reading, armed)
-            if payloads:
+            if make is None:
                 body.readings.append(reading)
             else:
-                features = features_of(reading, self._gateway_id, with_log_mel=deserving)
+                features = make(reading, self._gateway_id, with_log_mel=deserving)
                 if reading.minute_us != minute_us:
                     features.minute_us = reading.minute_us
                 body.features.append(features)
@@ -96,7 +106,7 @@ class LivePolicy:
         """Whether a reading is a sound that deserves its log-mel; its level joins the background."""
         if not reading.HasField("sound") or not reading.sound.levels:
             return reading.HasField("sound")
-        loudest = float(sound_levels(reading.sound).max())
+        loudest = max(levels_dba(reading.sound))
         known = self._background.get(reading.sensor_id)
         self._background[reading.sensor_id] = (
             loudest if known is None else known + _MEMORY * (loudest - known)

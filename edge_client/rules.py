@@ -17,7 +17,7 @@ from edge_client.signals import Measure, NewId, OpenSignals, Signal
 from edge_client.users import matches
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Category, Code, meaning
-from schemas.readings import AIR_CHANNELS, MINUTE_US, sound_levels
+from schemas.payloads import AIR_CHANNELS, MINUTE_US, levels_dba
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class HomeRules:
             self._series.put(sensor.id, frame.start_us, values)
             out += self._second_of_air(sensor.id, frame)
         elif sensor.kind == "sound":
-            for second, level in enumerate(sound_levels(frame.sound)):
+            for second, level in enumerate(levels_dba(frame.sound)):
                 at_us = frame.start_us + second * SECOND_US
                 self._series.put(sensor.id, at_us, {"sound_dba": float(level)})
         return out

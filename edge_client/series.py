@@ -9,7 +9,7 @@ from typing import Final
 from edge_client.clock import SECOND_US
 from edge_client.config import SensorConfig
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.readings import AIR_CHANNELS
+from schemas.payloads import AIR_CHANNELS
 
 PERIOD_US: Final = 10 * SECOND_US
 SLOTS: Final = 60

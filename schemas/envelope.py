@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
 from schemas.packing import pack, unpack
-from schemas.readings import MAX_ID_CHARS
+from schemas.payloads import MAX_ID_CHARS
 
 SCHEMA_VERSION: Final = 1
 MAX_ENVELOPE_BYTES: Final = 1 << 20  # ten sensors of 10 kB compress to about 40 kB; Pub/Sub takes 10 MB

@@ -1,75 +1,61 @@
-"""Payload shapes, units and ranges of a reading, and its arrays in and out of bytes.
+"""Arrays of a reading in and out of bytes, and the check of a whole reading.
 
-The one place where they are written down (design.md, "Reading"). Both the gateway, which packs,
-and the pipeline, which validates, call this module.
+Shapes, units and ranges are in `schemas/payloads.py`, whose names this module hands on: who works with
+arrays imports all from here.
 """
 
 from __future__ import annotations
-
-import hashlib
-import math
-from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
-
-MINUTE_US: Final = 60_000_000
-SECONDS: Final = 60
-ALL_SECONDS: Final = (1 << SECONDS) - 1
-
-PIR_HZ: Final = 80
-PIR_SHAPE: Final = (SECONDS * PIR_HZ,)
-LOG_MEL_SHAPE: Final = (160, 64)
-ACCEL_HZ: Final = 25
-ACCEL_SHAPE: Final = (SECONDS * ACCEL_HZ, 3)
-AIR_SHAPE: Final = (SECONDS, 6)
-
-LEVEL_STEP_DBA: Final = 0.5  # SoundPayload.levels count half decibels
-
-
-class Channel(NamedTuple):
-    """One column of an air payload. A value outside [low, high] cannot come from a sound sensor."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-
-
-# Ranges: what the sensors of this class can report (NDIR CO2 to 40,000 ppm, electrochemical CO to
-# 5,000 ppm, VOC index 0-500), temperature wide enough for a room on fire (NIST: above 600 °C).
-AIR_CHANNELS: Final = (
-    Channel("co2_ppm", "ppm", 0.0, 40_000.0),
-    Channel("co_ppm", "ppm", 0.0, 10_000.0),
-    Channel("voc_index", "1", 0.0, 500.0),
-    Channel("temperature_c", "°C", -40.0, 1_000.0),
-    Channel("humidity_pct", "%", 0.0, 100.0),
-    Channel("pressure_hpa", "hPa", 300.0, 1_200.0),
+from schemas.payloads import (
+    ACCEL_HZ,
+    ACCEL_SHAPE,
+    AIR_CHANNELS,
+    AIR_SHAPE,
+    ALL_SECONDS,
+    LEVEL_STEP_DBA,
+    LOG_MEL_SHAPE,
+    MAX_ID_CHARS,
+    MINUTE_US,
+    PIR_HZ,
+    PIR_SHAPE,
+    READING_KINDS,
+    SECONDS,
+    Channel,
+    check_size,
+    reading_id,
 )
+
+__all__ = [
+    "ACCEL_HZ",
+    "ACCEL_SHAPE",
+    "AIR_CHANNELS",
+    "AIR_SHAPE",
+    "ALL_SECONDS",
+    "LEVEL_STEP_DBA",
+    "LOG_MEL_SHAPE",
+    "MAX_ID_CHARS",
+    "MINUTE_US",
+    "PIR_HZ",
+    "PIR_SHAPE",
+    "READING_KINDS",
+    "SECONDS",
+    "Channel",
+    "acceleration",
+    "air_samples",
+    "check_reading",
+    "log_mel",
+    "pir_waveform",
+    "reading_id",
+    "sound_levels",
+]
+
 _AIR_LOW = np.array([c.low for c in AIR_CHANNELS], np.float32)
 _AIR_HIGH = np.array([c.high for c in AIR_CHANNELS], np.float32)
-
-# The four kinds that send a reading every minute; the others send events only.
-READING_KINDS: Final = {
-    pb.SENSOR_KIND_MOTION: "motion",
-    pb.SENSOR_KIND_SOUND: "sound",
-    pb.SENSOR_KIND_AIR: "air",
-    pb.SENSOR_KIND_CONTACT: "contact",
-}
-
-MAX_ID_CHARS: Final = 64
-
-
-def reading_id(gateway_id: str, sensor_id: str, minute_us: int) -> bytes:
-    """(gateway, sensor, minute) → 16 bytes, equal wherever this reading is seen again.
-
-    >>> reading_id("g1", "s1", 0) == reading_id("g1", "s1", 0)
-    True
-    """
-    return hashlib.sha256(f"{gateway_id}|{sensor_id}|{minute_us}".encode()).digest()[:16]
 
 
 def pir_waveform(payload: pb.MotionPayload) -> NDArray[np.int16] | None:
@@ -174,7 +160,5 @@ def _optional_array(data: bytes, dtype: str, shape: tuple[int, ...], field: str)
 
 
 def _array(data: bytes, dtype: str, shape: tuple[int, ...], field: str) -> NDArray:
-    expected = math.prod(shape) * int(dtype[-1])
-    if len(data) != expected:
-        raise BadInput(f"{field} is {len(data)} bytes, limit exactly {expected}")
+    check_size(data, shape, int(dtype[-1]), field)
     return np.frombuffer(data, dtype).reshape(shape)

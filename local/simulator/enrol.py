@@ -19,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_client.config import GatewayConfig, load_config
+from edge_client.config import GatewayConfig
+from edge_client.config_file import checked, file_content, load_config
 from edge_client.policy import UplinkPolicy
 from edge_client.users import hash_code
 from local.simulator import devices, household
@@ -121,7 +122,7 @@ def enrol(
         place = folder / gateway
         place.mkdir(exist_ok=True)
         _identity(place, home, gateway, ca, ca_key, now)
-        checked = GatewayConfig.model_validate(
+        whole = checked(
             {
                 "home_id": home,
                 "gateway_id": gateway,
@@ -138,7 +139,7 @@ def enrol(
                 **config,
             }
         )
-        _write_private(place / "gateway.json", checked.model_dump_json(indent=1).encode())
+        _write_private(place / "gateway.json", file_content(whole))
         return Member(home, gateway, str(place / "gateway.json"))
 
     members = tuple(

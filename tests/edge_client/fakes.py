@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from edge_client.clock import Moment
 from edge_client.config import GatewayConfig
+from edge_client.config_file import checked
 from edge_client.identity import Identity
 from edge_client.publisher import PublishFailed
 from edge_client.users import hash_code
@@ -166,7 +167,7 @@ def document(folder: Path, **changes: object) -> dict[str, object]:
 def make_config(folder: Path, **changes: object) -> GatewayConfig:
     """A configuration whose identity files exist."""
     write_identity(folder, make_identity())
-    return GatewayConfig.model_validate(document(folder, **changes))
+    return checked(document(folder, **changes))
 
 
 def air_frame(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edge_client.config import load_config
+from edge_client.config_file import load_config
 from edge_client.main import EXIT_CONFIG, EXIT_OK, main
 from edge_client.users import hash_code
 from schemas.errors import BadInput
@@ -50,7 +50,7 @@ def test_toml_is_read_like_json(tmp_path):
         ({"arming": {"settle_s": 10}}, ["arming.settle_s", "10", "60"]),
         ({"outbox": {"path": "x", "max_bytes": 5}}, ["outbox.max_bytes", "5", "1048576"]),
         ({"broker": {"port": 70000}}, ["broker.port", "70000", "65535"]),
-        ({"home_id": "a/b"}, ["home_id", "a/b", "pattern"]),
+        ({"home_id": "a/b"}, ["home_id", "a/b", "letters"]),
         ({"pubsub": {}}, ["pubsub.project", "required"]),
         ({"sensors": [{"id": "a", "kind": "radar"}]}, ["sensors.0.kind", "radar", "motion"]),
         ({"sensors": [{"id": "a", "kind": "air", "role": "entry"}]}, ["sensors.0", "entry", "none"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -33,7 +34,7 @@ def _write(folder: Path, **changes: object) -> Path:
 
 def test_the_uplink_policy_is_taken_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
-    quick = gateway.config.uplink.model_dump()
+    quick = dataclasses.asdict(gateway.config.uplink)
     _reread(_write(tmp_path, uplink={**quick, "policy": "adaptive"}), gateway)
     assert gateway.told == [UplinkPolicy.ADAPTIVE]
     assert caplog.records == []

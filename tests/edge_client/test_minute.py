@@ -18,7 +18,7 @@ from tests.edge_client.fakes import (
     seconds,
 )
 
-CONFIG = [SensorConfig.model_validate(s) for s in SENSORS]
+CONFIG = [SensorConfig(**s) for s in SENSORS]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.edge_client.fakes import SECOND, SENSORS, START_US
 
 @pytest.fixture
 def home():
-    return HomeSeries([SensorConfig.model_validate(s) for s in SENSORS])
+    return HomeSeries([SensorConfig(**s) for s in SENSORS])
 
 
 def values(home, sensor_id, quantity, now_us):

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_client.clock import SECOND_US
-from edge_client.config import GatewayConfig
+from edge_client.config_file import checked
 from edge_client.core import Core
 from edge_client.identity import Identity
 from edge_client.intake import Arrival
@@ -78,7 +78,7 @@ class Home:
         self._path, self._witness, self._boot, self._build = folder / "outbox.db", witness, boot, build
         self._chance, self._note = random.Random(seed), note
         self.clock = ManualClock(start_us)
-        self._config = GatewayConfig.model_validate(
+        self._config = checked(
             {
                 "home_id": HOME,
                 "gateway_id": GATEWAY,
