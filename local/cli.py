@@ -244,11 +244,16 @@ def _ready(started: supervise.Started) -> None:
 
 
 def _addresses(settings: Settings) -> None:
-    console.print(f"\nDispatcher's page   http://{settings.address(settings.web_port)}")
-    login = accounts.dispatcher(settings)
-    if login:
-        console.print(f"Sign in             {login.email}", markup=False)
-        console.print(f"Password            {login.password}", markup=False, highlight=False)
+    page = f"http://{settings.address(settings.web_port)}"
+    logins = (
+        ("Dispatcher's page", page, accounts.dispatcher(settings)),
+        ("Owner's app", f"{page}/owner/", accounts.owner(settings)),
+    )
+    for title, url, login in logins:
+        console.print(f"\n{title:<20}{url}", markup=False)
+        if login:
+            console.print(f"Sign in             {login.email}", markup=False)
+            console.print(f"Password            {login.password}", markup=False, highlight=False)
     console.print(f"Logs                {settings.logs}\n", markup=False)
 
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     auth_port: int = Field(default=18099, ge=1, le=65535)
     auth_hub_port: int = Field(default=18400, ge=1, le=65535)
     auth_logging_port: int = Field(default=18500, ge=1, le=65535)
+    fcm_port: int = Field(default=18070, ge=1, le=65535)
     gcs_port: int = Field(default=18023, ge=1, le=65535)
     bigquery_port: int = Field(default=18050, ge=1, le=65535)
     bigquery_grpc_port: int = Field(default=18060, ge=1, le=65535)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from local import accounts, credentials, emulators, engine, models, probes, tools, topics
+from local import accounts, credentials, emulators, engine, fcm, models, probes, tools, topics
 from local.config import HOST, Settings, variable
 from local.simulator import enrol as fleet
 from local.simulator.settings import SimulationSettings
@@ -103,7 +103,7 @@ def stand_ins(settings: Settings) -> list[Part]:
             prepare=lambda: emulators.write_auth_config(settings),
             # CI: it asks no questions.
             environment={"CI": "1"},
-            once_ready=lambda: accounts.create_dispatcher(settings),
+            once_ready=lambda: accounts.create(settings),
             restartable=False,
         ),
         Part(
@@ -248,7 +248,37 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
             else "",
         },
     )
-    return [*stores, engine_part(settings), web, *jobs, prover]
+    return [*stores, *pushes(settings), engine_part(settings), web, *jobs, prover]
+
+
+def pushes(settings: Settings) -> list[Part]:
+    """The notifier, and the recorder in place of Firebase Cloud Messaging."""
+    recorder = Part(
+        "fcm",
+        "Push recorder",
+        [
+            *(sys.executable, "-m", "local.fcm"),
+            f"--port={settings.fcm_port}",
+            f"--file={settings.data / 'pushes.jsonl'}",
+        ],
+        probes.http(settings.fcm_port),
+        ports=["fcm_port"],
+        address=f"http://{settings.address(settings.fcm_port)}",
+        prepare=lambda: credentials.write_notifier(settings),
+    )
+    notifier = Part(
+        "notifier",
+        "Notifier",
+        [sys.executable, "-m", "webapp.notifier"],
+        probes.document_has(settings.firestore_port, settings.project, "operations/notifier", "alive_us"),
+        after=["firestore", "fcm"],
+        environment={
+            "GOOGLE_APPLICATION_CREDENTIALS": str(credentials.notifier_file(settings)),
+            "HEARTHWATCH_NOTIFIER_PROJECT_ID": settings.project,
+            "HEARTHWATCH_NOTIFIER_FCM_URL": f"http://{settings.address(settings.fcm_port)}{fcm.ENDPOINT}",
+        },
+    )
+    return [recorder, notifier]
 
 
 def homes(settings: Settings, simulation: SimulationSettings) -> Part:

@@ -62,16 +62,19 @@ def grpc_channel(port: int) -> Probe:
 
 def path_proven(firestore_port: int, project: str, lane: str) -> Probe:
     """The synthetic gateway's test has come through the lane into Firestore: the whole path works."""
-    url = (
-        f"http://{HOST}:{firestore_port}/v1/projects/{project}/databases/(default)/documents/operations/path"
-    )
+    return document_has(firestore_port, project, "operations/path", lane)
+
+
+def document_has(firestore_port: int, project: str, path: str, field: str) -> Probe:
+    """A document of Firestore has a field."""
+    url = f"http://{HOST}:{firestore_port}/v1/projects/{project}/databases/(default)/documents/{path}"
     # "owner" is the emulator's administrator; rules do not apply to it.
     request = urllib.request.Request(url, headers={"Authorization": "Bearer owner"})
 
     def ready() -> bool:
         try:
             with _DIRECT.open(request, timeout=TIMEOUT_S) as answer:
-                return lane in json.load(answer).get("fields", {})
+                return field in json.load(answer).get("fields", {})
         except OSError:
             return False
 

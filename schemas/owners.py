@@ -185,7 +185,8 @@ class Push(_Document):
     """outbox/{alarm~moment~user}: one thing to tell one owner, on all of this owner's phones.
 
     Attributes:
-        due_us: Not before. lease_us: Some notifier is at it until then.
+        first_due_us: When it was to go out: at once, or after quiet hours. due_us: Not before.
+        lease_us: Some notifier is at it until then.
         reached: Devices that FCM took it for: a second try leaves them out.
     """
 
@@ -196,6 +197,7 @@ class Push(_Document):
     category: Category
     state: PushState = PushState.WAITING
     created_us: int
+    first_due_us: int
     due_us: int
     lease_us: int = 0
     attempts: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import firebase_admin
@@ -13,6 +14,7 @@ from firebase_admin.exceptions import FirebaseError
 from webapp.errors import SignInRefused, Unreachable
 
 ROLES: Final = frozenset({"dispatcher", "supervisor", "engineer"})
+OWNER: Final = "owner"  # of homes; the console has no place for it
 # A token older than this was not made by a sign-in just now: it may have been taken from elsewhere.
 MAX_SIGN_IN_AGE_S: Final = 300
 
@@ -124,11 +126,20 @@ def ensure_user(project_id: str, email: str, password: str, role: str, name: str
     """
     if role not in ROLES:
         raise ValueError(f"role is {role!r}, known roles {sorted(ROLES)}")
+    return _ensure(project_id, email, password, name, {"role": role})
+
+
+def ensure_owner(project_id: str, email: str, password: str, homes: Sequence[str]) -> str:
+    """The same for an owner of homes, who signs in to the owner's app and never to the console."""
+    return _ensure(project_id, email, password, "", {"role": OWNER, "homes": list(homes)})
+
+
+def _ensure(project_id: str, email: str, password: str, name: str, claims: dict[str, Any]) -> str:
     app = firebase_app(project_id)
     wanted = {"password": password, "display_name": name or email.split("@")[0], "disabled": False}
     try:
         user = auth.update_user(auth.get_user_by_email(email, app=app).uid, app=app, **wanted)
     except auth.UserNotFoundError:
         user = auth.create_user(email=email, app=app, **wanted)
-    auth.set_custom_user_claims(user.uid, {"role": role}, app=app)
+    auth.set_custom_user_claims(user.uid, claims, app=app)
     return str(user.uid)

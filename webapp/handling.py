@@ -186,6 +186,7 @@ def label_of(alarm: Alarm) -> Label | None:
         to_us=max(alarm.occurred_us, alarm.updated_us),
         closed_us=alarm.closed_us,
         room=alarm.room,
+        owner_said=alarm.owner_said.kind if alarm.owner_said else "",
     )
 
 

@@ -1,0 +1,294 @@
+"""The notifier: tells owners of alarms, pushes to their phones, and takes what they say.
+
+`python -m webapp.notifier`. Several may run: what one has put into the outbox or leased the others leave.
+
+An alarm's change arrives by the listener, and each `COMPARE_S` by asking for all that are open: a listener
+that went deaf costs seconds. What happened while no notifier ran is found at the start. An alarm is worked on
+by one thread of `LANES`, so that its changes stay in order; FCM has threads of its own, so that a slow answer
+holds up nobody else's alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.alarms import Alarm
+from schemas.owners import Push, Said, Told, push_id
+from webapp import notices, owner_word
+from webapp.app import firestore_client, now_us
+from webapp.delivery import Delivery, lease_until_us
+from webapp.errors import NotFound, Refused, Unreachable
+from webapp.lifecycle import Actor
+from webapp.outbox import Household, Outbox, Taken
+from webapp.push_sender import FcmSender
+from webapp.repository import AlarmRepository
+from webapp.watching import Change, Watch
+
+log = logging.getLogger(__name__)
+LANES: Final = 8
+SENDERS: Final = 32
+SWEEP_S: Final = 1.0
+COMPARE_S: Final = 10.0
+MARGIN_US: Final = 600 * notices.SECOND_US  # clocks differ, and a pipeline may have been slow
+OWNER: Final = "Owner"  # in the alarm's history: whose phone it was is in the audit trail, by account
+
+
+class NotifierConfig(BaseSettings):
+    """Settings from the environment (`HEARTHWATCH_NOTIFIER_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="HEARTHWATCH_NOTIFIER_", extra="forbid", frozen=True)
+
+    project_id: str = Field(default="demo-hearthwatch", description="Firebase project.")
+    fcm_url: str = Field(default="", description="Endpoint with {0} for the project; empty means Google's.")
+
+
+class Notifier:
+    """Runs between `start()` and `stop()`.
+
+    Args:
+        clock: µs since 1970 UTC.
+    """
+
+    def __init__(
+        self, alarms: AlarmRepository, outbox: Outbox, delivery: Delivery, clock: Callable[[], int]
+    ) -> None:
+        self._alarms, self._outbox, self._delivery, self._clock = alarms, outbox, delivery, clock
+        self._lanes = [ThreadPoolExecutor(1, f"lane-{number}") for number in range(LANES)]
+        self._senders = ThreadPoolExecutor(SENDERS, "sender")
+        self._told: dict[str, Told] = {}  # open alarms as owners know them
+        self._watch: Watch | None = None
+        self._said_watch: Any = None
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._compared_us = 0
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen and to sweep."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way. What is not finished is in the outbox."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(5)
+        for watch in (self._watch, self._said_watch):
+            if watch is not None:
+                watch.close()
+        for pool in (*self._lanes, self._senders):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    # -- one alarm ---------------------------------------------------------------------------
+
+    def changed(self, alarm: Alarm) -> Future[None]:
+        """An alarm was seen: on its lane, tell what is new of it."""
+        return self._on_lane(alarm.alarm_id, lambda: self._tell(alarm))
+
+    def _is_news(self, alarm: Alarm) -> bool:
+        told = notices.told_of(alarm)
+        known = self._told.get(alarm.alarm_id)
+        return told is not None and (told != known or notices.to_tell(alarm) is not None)
+
+    def _tell(self, alarm: Alarm) -> None:
+        told = notices.told_of(alarm)
+        if told is None or not self._is_news(alarm):
+            return
+        moment = notices.to_tell(alarm)
+        pushes: dict[str, Push] = {}
+        household = Household({}, {})
+        if moment is not None:
+            household = self._outbox.household(alarm.home_id)
+            pushes = self._pushes(alarm, household)
+        mark = notices.mark(alarm, len(pushes), self._clock()) if moment is not None else None
+        written = self._outbox.tell(told, pushes, mark)
+        self._remember(told)
+        if written:
+            for key, push in pushes.items():
+                if push.lease_us:
+                    self._senders.submit(self._deliver, key, push, alarm, household)
+
+    def _pushes(self, alarm: Alarm, household: Household) -> dict[str, Push]:
+        """One for each owner who wants it; those that are due now are ours from the start."""
+        moment, now = notices.moments(alarm)[-1], self._clock()
+        made = {}
+        for user in sorted({device.user for device in household.devices.values()}):
+            choices = household.choices.get(user)
+            if not notices.wanted(moment, alarm.category, choices):
+                continue
+            due_us = notices.due_us(moment, alarm.category, choices, now)
+            made[push_id(alarm.alarm_id, moment, user)] = Push(
+                alarm_id=alarm.alarm_id,
+                home_id=alarm.home_id,
+                user=user,
+                moment=moment,
+                category=alarm.category,
+                created_us=now,
+                first_due_us=due_us,
+                due_us=due_us,
+                lease_us=lease_until_us(now) if due_us <= now else 0,
+            )
+        return made
+
+    def _remember(self, told: Told) -> None:
+        if told.closed_us is None:
+            self._told[told.alarm_id] = told
+        else:
+            self._told.pop(told.alarm_id, None)
+
+    def _deliver(self, key: str, push: Push, alarm: Alarm, household: Household) -> None:
+        try:
+            self._delivery.deliver(key, push, alarm, household)
+        except Unreachable as error:
+            log.warning("a push stays in the outbox: %s", error)
+        except Exception:  # the pool would swallow it; the lease lapses and it is tried again
+            log.exception("a push failed")
+            raise
+
+    # -- what owners say ---------------------------------------------------------------------
+
+    def _take(self, taken: Taken) -> None:
+        said = taken.said
+        try:
+            self._apply(said)
+        except (Refused, NotFound) as error:
+            log.warning("an owner's %s was not taken: %s", said.kind, type(error).__name__)
+        self._outbox.take(taken.path)
+
+    def _apply(self, said: Said) -> None:
+        alarm = self._alarms.alarm(said.alarm_id)
+        if alarm.home_id != said.home_id or alarm.kind in notices.NEVER_TOLD:
+            raise NotFound("not an alarm of that home")  # the rules do not let it come so far
+        if alarm.owner_said and (alarm.owner_said.user, alarm.owner_said.kind) == (said.user, said.kind):
+            return  # we died after it was written
+        owner = Actor(said.user, OWNER, "owner")
+        self._alarms.apply(
+            said.alarm_id, owner, lambda a: owner_word.said(a, owner, said.kind, said.note, self._clock())
+        )
+
+    # -- time --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        caught_up = False
+        while not self._stopped.is_set():
+            try:
+                if not caught_up:
+                    self.catch_up()
+                    caught_up = True
+                self._tend()
+                self.sweep()
+            except Unreachable as error:
+                log.warning("not told: %s", error)
+            self._wake.wait(SWEEP_S)
+            self._wake.clear()
+
+    def catch_up(self) -> None:
+        """Tell what happened while no notifier ran."""
+        since_us = self._outbox.alive_us() or self._clock()
+        missed = {alarm.alarm_id: alarm for alarm in self._outbox.opened_since(since_us - MARGIN_US)}
+        for key in self._outbox.told_as_open():
+            if key not in missed:
+                self._look_again(key)
+        for alarm in missed.values():
+            self.changed(alarm)
+
+    def _tend(self) -> None:
+        """A listener that runs, and now and then the truth."""
+        if self._watch is None or not self._watch.active:
+            self._watch = self._alarms.watch(self._on_change)
+        if self._said_watch is None or not self._said_watch.is_active:
+            self._said_watch = self._outbox.watch_said(self._wake.set)
+        now = self._clock()
+        if now - self._compared_us >= COMPARE_S * notices.SECOND_US:
+            self._compared_us = now
+            found = {alarm.alarm_id: alarm for alarm in self._alarms.open_alarms()}
+            missed = [key for key, alarm in found.items() if self._is_news(alarm)]
+            for key in [*missed, *(key for key in list(self._told) if key not in found)]:
+                self._look_again(key)
+            self._outbox.note_alive(now)
+
+    def sweep(self) -> None:
+        """Deliver what is due in the outbox, take what was said."""
+        for taken in self._outbox.said():
+            self._on_lane(taken.said.alarm_id, partial(self._take, taken)).result()
+        now = self._clock()
+        for key, _ in self._outbox.due(now):
+            push = self._outbox.lease(key, lease_until_us(now), now)
+            if push is not None:
+                self._senders.submit(self._retry, key, push)
+
+    def _retry(self, key: str, push: Push) -> None:
+        try:
+            alarm = self._alarms.alarm(push.alarm_id)
+            household = self._outbox.household(push.home_id)
+        except NotFound:  # erased
+            self._outbox.settle(key, state="dropped", reason="no alarm")
+            return
+        except Unreachable as error:
+            log.warning("a push stays in the outbox: %s", error)
+            return
+        self._deliver(key, push, alarm, household)
+
+    def _on_change(self, change: Change) -> None:
+        for alarm in change.upserts:
+            self.changed(alarm)
+        for key in change.removed:
+            self._look_again(key)
+
+    def _look_again(self, key: str) -> None:
+        """It left the queue: see how it ended."""
+
+        def look() -> None:
+            try:
+                alarm = self._alarms.alarm(key)
+            except NotFound:
+                self._told.pop(key, None)
+                return
+            self._tell(alarm)
+
+        self._on_lane(key, look)
+
+    def _on_lane(self, alarm_id: str, work: Callable[[], None]) -> Future[None]:
+        def guarded() -> None:
+            try:
+                work()
+            except Unreachable as error:
+                log.warning("not told yet: %s", error)  # the next comparison does it
+            except Exception:
+                log.exception("an alarm was not told")
+                raise
+
+        return self._lanes[hash(alarm_id) % LANES].submit(guarded)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m webapp.notifier", description="Tells owners of alarms.")
+    parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = NotifierConfig()
+    client = firestore_client(config.project_id)
+    outbox = Outbox(client)
+    delivery = Delivery(outbox, FcmSender(config.project_id, config.fcm_url), now_us, random.random)
+    notifier = Notifier(AlarmRepository(client), outbox, delivery, now_us)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    notifier.start()
+    log.info("notifier at work")
+    stop.wait()
+    notifier.stop()
+
+
+if __name__ == "__main__":
+    main()
