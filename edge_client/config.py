@@ -51,6 +51,7 @@ class SensorConfig:
         id: Last part of its MQTT topics.
         role: For arming: a contact is an entry door or perimeter (default), motion is interior (default);
             none keeps it out of arming.
+        near_cooking: An air sensor that hangs where people cook: an opened oven is no fire there.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -59,12 +60,15 @@ class SensorConfig:
     kind: SensorKindName
     room: Annotated[str, Len(0, MAX_ID_CHARS)] = ""
     role: Literal["entry", "perimeter", "interior", "none"] | None = None
+    near_cooking: bool = False
 
     def __post_init__(self) -> None:
         _check_id("id", self.id)
         allowed = (*_ROLES.get(self.kind, ()), "none")
         if self.role is not None and self.role not in allowed:
             raise ValueError(f"role is {self.role}, allowed for {self.kind}: {', '.join(allowed)}")
+        if self.near_cooking and self.kind != "air":
+            raise ValueError(f"near_cooking is set, kind is {self.kind}, allowed for air only")
 
     @property
     def arming_role(self) -> str:

@@ -63,7 +63,11 @@ class HomeRules:
         self.arming = Arming(config.arming, roles, self._signals, now, state.get("arming"))
         doses = state.get("cohb_pct", {})
         self._air = {
-            s.id: AirHazards([c for c in _HAZARDS if self._signals.is_open(c, s.id)], doses.get(s.id, 0.0))
+            s.id: AirHazards(
+                [c for c in _HAZARDS if self._signals.is_open(c, s.id)],
+                doses.get(s.id, 0.0),
+                near_cooking=s.near_cooking,
+            )
             for s in config.sensors
             if s.kind == "air"
         }

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import soundfile
@@ -30,7 +30,15 @@ _LOG = logging.getLogger(__name__)
 # NIST's gas columns: 1 is CO, 3 is CO2, in vol % (inferred from their range).
 PPM_PER_VOL_PCT: Final = 1e4
 _BAD_GAS_B: Final = ("SDC02", "SDC05", "SDC07", "SDC10")  # analyser B is off scale from the start
-_WALL_THERMOCOUPLE: Final = 3  # of seven, 1 under the ceiling: about where a wall sensor hangs
+# NIST's thermocouple trees: 1 hangs just under the ceiling, as smoke alarms do, 3 of seven about where
+# one screws a sensor to a wall. DelCo's: eight, 1 under the ceiling.
+Mount = Literal["ceiling", "wall"]
+_THERMOCOUPLE: Final[dict[Mount, int]] = {"ceiling": 1, "wall": 3}
+_DELCO_THERMOCOUPLE: Final[dict[Mount, int]] = {"ceiling": 1, "wall": 5}
+# What may shape weights and rules, and what only judges them; DelCo's houses only judge too.
+NIST_TRAINED: Final = ("SDC02", "SDC05", "SDC07", "SDC10")
+NIST_TESTED: Final = ("SDC35", "SDC39")
+_MEDIAN_S: Final = 15  # of the analysers, over the past only
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,21 @@ class FireCurve:
         test: "SDC02", "Test_2". room: NIST's letter of the place.
         air: float32[n, 6], schemas.readings.AIR_CHANNELS; NaN: not measured (VOC, humidity, pressure).
         optical_density: float32[n] in 1/m, NaN where not measured.
-        alarm_s: When the first real smoke alarm of that place went off; None: not recorded.
+        ion_s, photo_s: When the first real ionisation and photoelectric alarm of that place went off;
+            None: none did, or it was not recorded.
     """
 
     test: str
     room: str
     air: NDArray[np.float32]
     optical_density: NDArray[np.float32]
-    alarm_s: float | None
+    ion_s: float | None = None
+    photo_s: float | None = None
+
+    @property
+    def alarm_s(self) -> float | None:
+        """When the first real smoke alarm of that place went off."""
+        return min((s for s in (self.ion_s, self.photo_s) if s is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -129,8 +144,12 @@ def sounds(folder: Path | None) -> list[SoundRecording]:
     return [recording for recording in found if recording.path.is_file()]
 
 
-def fires(folder: Path | None) -> list[FireCurve]:
-    """NIST's home smoke-alarm fires and the DelCo house fires, by test and place, at 1 Hz."""
+def fires(folder: Path | None, mount: Mount = "wall") -> list[FireCurve]:
+    """NIST's home smoke-alarm fires and the DelCo house fires, by test and place, at 1 Hz.
+
+    Args:
+        mount: Where the sensor hangs: which thermocouple of a place is taken. Gas was taken in one spot.
+    """
     if folder is None:
         return []
     base = folder / "nist_fires"
@@ -142,16 +161,18 @@ def fires(folder: Path | None) -> list[FireCurve]:
         for room in "ABCDEF":
             bad_gas = room == "B" and test in _BAD_GAS_B
             co2, co = ("", "") if bad_gas else (f"GAS{room}_3", f"GAS{room}_1")
-            curve = _curve(table, f"TC{room}_{_WALL_THERMOCOUPLE}", co2, co, PPM_PER_VOL_PCT)
+            curve = _curve(table, f"TC{room}_{_THERMOCOUPLE[mount]}", co2, co, PPM_PER_VOL_PCT)
             if curve is not None:
                 smoke = table.column(f"SM{room}_1")
-                curves.append(FireCurve(test, room, curve, smoke, alarms.get((test, room))))
+                ion_s, photo_s = (alarms.get((test, room, kind)) for kind in ("Ion", "Pho"))
+                curves.append(FireCurve(test, room, curve, smoke, ion_s, photo_s))
     for path in sorted((base / "DelCo_Trainers").glob("Test_*.csv")):
         table = _Table(_rows(path)[1:], "Time")  # the first row holds units
-        for room, thermocouple in (("A", "TC_A7_5"), ("B", "TC_A8_5")):
+        for room, tree in (("A", "TC_A7"), ("B", "TC_A8")):
+            thermocouple = f"{tree}_{_DELCO_THERMOCOUPLE[mount]}"
             curve = _curve(table, thermocouple, f"CO2_{room}", f"CO_{room}", 1e6)  # mol/mol
             if curve is not None:
-                curves.append(FireCurve(path.stem, room, curve, table.column(""), None))
+                curves.append(FireCurve(path.stem, room, curve, table.column("")))
     return curves
 
 
@@ -228,19 +249,25 @@ def _curve(table: _Table, temperature: str, co2: str, co: str, ppm: float) -> ND
 
 
 def _above_noise(values: NDArray[np.float32], quiet: int) -> NDArray[np.float32]:
-    """Analysers of vol % wander by 100 ppm: count only what exceeds the wandering before the fire."""
-    smooth = signal.medfilt(values, 15)
+    """Analysers of vol % wander by 100 ppm: count only what exceeds the wandering before the fire.
+
+    The median looks back only: a reading must not know what comes.
+    """
+    if np.isnan(values).any():
+        return values
+    past = np.concatenate([np.full(_MEDIAN_S - 1, values[0]), values])
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(past, _MEDIAN_S), axis=1)
     return np.maximum(smooth - smooth[:quiet].max(), 0).astype(np.float32)
 
 
-def _first_alarms(path: Path) -> dict[tuple[str, str], float]:
-    """(test, room) → seconds after ignition of its first smoke alarm, photo or ion."""
-    first: dict[tuple[str, str], float] = {}
+def _first_alarms(path: Path) -> dict[tuple[str, str, str], float]:
+    """(test, room, "Ion" or "Pho") → seconds after ignition of its first smoke alarm of that kind."""
+    first: dict[tuple[str, str, str], float] = {}
     for row in _rows(path):
         for name, seconds in row.items():
             test, _, alarm = name.partition("-")
             if alarm:
-                key = (test, alarm[-1])
+                key = (test, alarm[-1], alarm[:3])
                 first[key] = min(first.get(key, np.inf), float(seconds))
     return first
 

@@ -25,6 +25,7 @@ CONVECTED: Final = 0.65  # of the heat released
 # Response of the sensors to a step, s: NDIR cell, electrochemical cell, MOX, thermistor, capacitive.
 LAG_S: Final = np.array([15.0, 12.0, 4.0, 8.0, 8.0, 1.0])
 NOISE: Final = np.array([4.0, 0.3, 1.5, 0.03, 0.15, 0.03])
+_TEMPERATURE: Final = 3  # in AIR_CHANNELS
 _LOW: Final = np.array([channel.low for channel in AIR_CHANNELS])
 _HIGH: Final = np.array([channel.high for channel in AIR_CHANNELS])
 
@@ -49,12 +50,17 @@ class Activity:
         cooking: The hob is on (gas or electric is a property of the room).
         airing: A window is open.
         co_leak_lps: Carbon monoxide let into the room, litres a second (a bad flue: 0.002–0.02).
+        heater_kw: A fan heater, into the air.
+        plume_c: How much warmer than the room the air is that passes the sensor (an oven opened, a hair
+            dryer, sun on its case).
     """
 
     people: int = 0
     cooking: bool = False
     airing: bool = False
     co_leak_lps: float = 0.0
+    heater_kw: float = 0.0
+    plume_c: float = 0.0
 
 
 class RoomAir:
@@ -124,6 +130,7 @@ class RoomAir:
         """One second → what the sensor reads."""
         self._advance(activity, 1.0)
         truth = self._truth()
+        truth[_TEMPERATURE] += activity.plume_c
         if self._curve is not None:
             rise = self._curve[min(self._curve_at, len(self._curve) - 1)] - self._curve[0]
             truth = truth + np.nan_to_num(rise, nan=0.0)
@@ -146,6 +153,7 @@ class RoomAir:
         moisture_g = activity.people * MOISTURE_PER_PERSON_GPS + 0.25 * activity.cooking
         heat_kw = 0.08 * activity.people + (0.5 if activity.cooking else 0.0)
         fire_kw, fire_co2_l, fire_co_l = self._fire(dt)
+        air_kw = CONVECTED * self._heat_share * fire_kw + activity.heater_kw  # faster than furniture warms
         self._co2 += 1e6 * (co2_l + fire_co2_l) * dt / litres + exchange * (OUTDOOR_CO2_PPM - self._co2)
         self._co += 1e6 * (co_l + fire_co_l) * dt / litres + exchange * (0.2 - self._co)
         smoke = 200.0 * (fire_co_l > 0) * min(fire_co_l * 2e4 / litres * 1e2, 1.0)
@@ -154,10 +162,8 @@ class RoomAir:
         self._gm3 += 1e3 * moisture_g * dt / litres + exchange * (self._outdoor_gm3 - self._gm3)
         air_kj_k = litres / 1000 * 1.2
         heating = air_kj_k * 6 * (self._rest_c - self._celsius) / 900.0  # heating, furniture: 15 min
-        loss = 0.4 * (self._celsius - self._rest_c) * (fire_kw > 0)  # kW into walls and vents
-        gained = (CONVECTED * self._heat_share * fire_kw - loss) / air_kj_k + (heat_kw + heating) / (
-            6 * air_kj_k
-        )
+        loss = 0.4 * (self._celsius - self._rest_c) * (air_kw > 0)  # kW into walls and vents
+        gained = (air_kw - loss) / air_kj_k + (heat_kw + heating) / (6 * air_kj_k)
         self._celsius += gained * dt + exchange / 6 * (self._outdoor_c - self._celsius)
         self._celsius = min(self._celsius, 800.0)
         self._hpa += rng.normal(0, 0.002) * dt

@@ -260,9 +260,11 @@ def gateway_sensors() -> list[dict[str, Any]]:
     """The devices of every simulated home, as a gateway's configuration lists them."""
     sensors: list[dict[str, Any]] = []
     for device in devices.DEVICES:
-        sensor = {"id": device.sensor_id, "kind": _kind_name(device), "room": device.room}
+        sensor: dict[str, Any] = {"id": device.sensor_id, "kind": _kind_name(device), "room": device.room}
         if device.sensor_id == devices.FRONT_DOOR:
             sensor["role"] = "entry"
+        if device in devices.AIR and device.room == devices.KITCHEN:
+            sensor["near_cooking"] = True
         sensors.append(sensor)
     return sensors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -153,23 +153,30 @@ def recorded_fires(rng: Rng, curves: Iterable[FireCurve], plays: int) -> Example
 
 
 def room_examples(rng: Rng, room: RoomMinutes, every: int) -> Examples:
-    """A recorded room without a hazard → "normal"; channels it lacks come from a simulated room.
+    """A recorded room without a hazard → "normal"."""
+    normal = AIR_CLASSES.index("normal")
+    return _stack([(air_features(minute), normal) for _, minute in room_minutes(rng, room, every)])
 
-    CO2, temperature and humidity are real, interpolated between rows; CO, VOC and pressure are not.
+
+def room_minutes(rng: Rng, room: RoomMinutes, every: int = 1) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Each `every`th row of a recorded room that has a next one → (its index, float32[60, 6]).
+
+    CO2, temperature and humidity are real, interpolated between rows; CO, VOC and pressure come from
+    simulated rooms, another one after an hour.
     """
-    found = []
     for index in range(1, len(room.minutes) - 1, every):
+        if index == 1 or index % 60 < every:
+            air = _lived_in_room(rng)
         gap_s = (room.minutes[index + 1] - room.minutes[index]).total_seconds()
         if gap_s > 150:
             continue
-        minute = _lived_in_room(rng).minute(Activity())
+        minute = air.minute(Activity())
         ramp = np.linspace(0, 1, 60)
         minute[:, 0] = _between(room.co2_ppm, index, ramp) + rng.normal(0, 3, 60)
         minute[:, 3] = _between(room.temperature_c, index, ramp) + rng.normal(0, 0.03, 60)
         if np.isfinite(room.humidity_pct[index]):
             minute[:, 4] = _between(room.humidity_pct, index, ramp) + rng.normal(0, 0.15, 60)
-        found.append((air_features(minute), AIR_CLASSES.index("normal")))
-    return _stack(found)
+        yield index, minute
 
 
 def _between(values: NDArray[np.float32], index: int, ramp: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from local import recordings
+from local.recordings import NIST_TESTED, NIST_TRAINED
 from local.training import examples as ex
 from local.training import measure, nets, sounds
 from local.training.examples import Examples, Rng
@@ -21,8 +22,6 @@ from serving.cards import DataSource, Figure
 SYNTHETIC: Final = "made here (local/signals)"
 ESC_TEST_FOLD: Final = 5
 # The UCI rooms are lived in, and nobody is known to have cooked there: "cooking" is counted as false.
-NIST_TRAINED: Final = ("SDC02", "SDC05", "SDC07", "SDC10")
-NIST_TESTED: Final = ("SDC35", "SDC39")
 TEST_SEED: Final = 1_000_003  # synthetic tests draw from another stream than training
 
 

@@ -6,19 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_client.hazards import AirHazards, AirSample, cohb_after
+from edge_client import hazards
+from edge_client.hazards import (
+    EXCESS_FREE_C_PER_S,
+    HOLD_S,
+    RISE_FLOOR_C,
+    AirHazards,
+    AirSample,
+    cohb_after,
+)
 from schemas.events import Code
 from tests.edge_client.fakes import SECOND, START_US
 
 CALM = AirSample(1.0, 100.0, 21.0)
 
 
-def run(curve, seconds, hazards=None, start_us=START_US):
+def run(curve, seconds, rules=None, start_us=START_US):
     """curve(second) → sample; → [(second, code, active)]."""
-    hazards = hazards or AirHazards()
+    rules = rules or AirHazards()
     out = []
     for second in range(seconds):
-        for change in hazards.second(start_us + second * SECOND, curve(second)):
+        for change in rules.second(start_us + second * SECOND, curve(second)):
             out.append((second, change.code, change.active))
     return out
 
@@ -65,8 +73,8 @@ def test_dose_survives_a_restart():
 
 
 def test_alarm_that_was_open_before_a_restart_is_not_raised_again_but_restored():
-    hazards = AirHazards(active=[Code.CARBON_MONOXIDE], cohb_pct=20.0)
-    told = run(lambda s: CALM._replace(co_ppm=400 if s < 60 else 5), 200, hazards)
+    rules = AirHazards(active=[Code.CARBON_MONOXIDE], cohb_pct=20.0)
+    told = run(lambda s: CALM._replace(co_ppm=400 if s < 60 else 5), 200, rules)
     assert [(code, active) for _, code, active in told] == [(Code.CARBON_MONOXIDE, False)]
 
 
@@ -78,10 +86,10 @@ def test_fast_heat_alarms_before_the_fixed_temperature():
 
 
 def test_slow_heat_alarms_at_the_fixed_temperature():
-    told = run(lambda s: CALM._replace(temperature_c=21 + s * 4 / 60), 700)
+    told = run(lambda s: CALM._replace(temperature_c=21 + s * 2.5 / 60), 1000)
     second, code, _ = told[0]
     assert code == Code.HEAT
-    assert 57 <= 21 + second * 4 / 60 < 58
+    assert 57 <= 21 + second * 2.5 / 60 < 58
 
 
 def test_heat_is_restored_with_hysteresis():
@@ -155,10 +163,10 @@ def test_repeated_and_reordered_seconds_change_nothing():
 
 @pytest.mark.parametrize("step_s", [-86_400, 86_400], ids=["back", "ahead"])
 def test_clock_that_is_set_does_not_blind_the_rules(step_s):
-    hazards = AirHazards()
-    run(lambda _: CALM, 120, hazards)
+    rules = AirHazards()
+    run(lambda _: CALM, 120, rules)
     moved_us = START_US + step_s * SECOND
-    told = run(fire, 600, hazards, moved_us)
+    told = run(fire, 600, rules, moved_us)
     assert {code for _, code, active in told if active} >= {Code.SMOKE, Code.HEAT}
 
 
@@ -185,3 +193,64 @@ def test_the_dose_depends_on_the_exposure_alone(start, ppm, more_ppm, seconds, r
     assert cohb_after(start, least, seconds) <= cohb_after(start, most, seconds) + 1e-12
     settled = 218 * (0.0003 + ppm / 1316)
     assert min(start, settled) - 1e-9 <= whole <= max(start, settled) + 1e-9
+
+
+def plume(s, begins=200, celsius=9.0, onset_s=15):
+    """Warm air reaches the sensor within seconds, and stays."""
+    return CALM._replace(temperature_c=noisy(21 + celsius * min(max(s - begins, 0) / onset_s, 1), s, 0.1))
+
+
+def test_plume_that_no_heating_makes_is_heat_long_before_the_room_is_hot():
+    told = run(plume, 300)
+    second, code, active = told[0]
+    assert (code, active) == (Code.HEAT, True)
+    assert second - 200 <= 15 + HOLD_S
+    assert plume(second).temperature_c < RISE_FLOOR_C
+
+
+@pytest.mark.parametrize(
+    "warms",
+    [
+        lambda s: CALM._replace(temperature_c=21 + 4 * (s > 200)),
+        lambda s: CALM._replace(temperature_c=18 + min(s * 3 / 60, 12)),
+        lambda s: CALM._replace(temperature_c=noisy(24, s, 1.0)),
+    ],
+    ids=["by 4 °C at once", "as fast as heating does, by 12 °C", "and cools again and again"],
+)
+def test_room_that_warms_in_an_ordinary_way_is_no_fire(warms):
+    assert run(warms, 900) == []
+
+
+def test_oven_that_is_opened_is_no_fire_to_a_sensor_near_the_stove():
+    def opened(s):
+        return plume(s, celsius=12.0)
+
+    assert run(opened, 300, AirHazards(near_cooking=True)) == []
+    assert run(opened, 300) != []
+
+
+def test_fire_near_the_stove_is_still_heat():
+    told = run(lambda s: fire(s, 100), 400, AirHazards(near_cooking=True))
+    assert Code.HEAT in {code for _, code, active in told if active}
+
+
+def test_heat_of_a_plume_is_restored_when_the_room_is_as_before():
+    told = run(lambda s: plume(s) if s < 230 else CALM, 500)
+    assert [(code, active) for _, code, active in told] == [(Code.HEAT, True), (Code.HEAT, False)]
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=60), st.integers(1, 8))
+def test_sliding_minimum_is_the_minimum_of_the_last_values(values, seconds):
+    lowest = hazards._Lowest(seconds)
+    found = [lowest.after(value) for value in values]
+    assert found == [min(values[max(0, i - seconds + 1) : i + 1]) for i in range(len(values))]
+
+
+@given(st.lists(st.floats(-2, 2), min_size=1, max_size=60))
+def test_excess_is_the_greatest_rise_since_any_second_less_what_heating_explains(steps):
+    excess, celsius, track = hazards._Excess(), 20.0, []
+    for step in steps:
+        celsius += step
+        track.append(celsius - EXCESS_FREE_C_PER_S * len(track))
+        found = excess.after(celsius, 1.0)
+    assert found == pytest.approx(track[-1] - min(track), abs=1e-9)
