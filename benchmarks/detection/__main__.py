@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.detection import page
 from benchmarks.detection.figures import check
 
-PARTS: Final = ("co", "fire")
+PARTS: Final = ("fire", "co", "occupancy")
 _LOG = logging.getLogger(__name__)
 
 

@@ -31,12 +31,7 @@ PHASES: Final = range(0, 60, 10)  # when in a minute the fire begins
 _CO2, _CO, _C = 0, 1, 3  # in AIR_CHANNELS
 _GAP_S: Final = 150.0  # in a room's log
 _SECONDS: Final = ("ion_s", "photo_s", "co2_rule_s", "lagged_s", "ideal_s", "cooking_s")
-_DETECTORS: Final = {
-    "lagged_s": "gateway",
-    "ideal_s": "gateway, ideal sensors",
-    "cooking_s": "gateway, all sensors configured as near a stove",
-    "minute_s": "minute path",
-}
+_DETECTORS: Final = {"lagged_s": "gateway", "minute_s": "minute path"}
 _CHOSEN_ON, _HELD_OUT, _DELCO = "chosen on", "held out", "DelCo"
 
 
@@ -230,7 +225,7 @@ def _before_photo(houses: Sequence[dict[str, Any]]) -> list[figures.Figure]:
                 before = sum(h[key] is not None and h[key] < h["photo_s"] for h in there)
                 made.append(
                     figures.proportion(
-                        f"{name} at the {mount}: before the first photoelectric alarm of the house",
+                        f"{name}, sensors at the {mount}: before the house's first photoelectric alarm",
                         before,
                         len(there),
                         "real",
@@ -248,7 +243,7 @@ def _alarmed(houses: Sequence[dict[str, Any]]) -> list[figures.Figure]:
         for key, name in (("lagged_s", "gateway"), ("minute_s", "minute path")):
             made.append(
                 figures.proportion(
-                    f"{name} at the {mount}: alarm within the recording",
+                    f"{name}, sensors at the {mount}: alarm within the recording",
                     sum(h[key] is not None for h in there),
                     len(there),
                     "real",

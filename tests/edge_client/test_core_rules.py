@@ -85,7 +85,7 @@ def test_heat_in_the_air_is_an_event_with_its_limit(bench):
     [event] = bench.events()
     assert (event.code, event.qualifier, event.room) == (Code.HEAT, NEW, "kitchen")
     measures = {m.name: (m.value, m.limit) for m in event.measurements}
-    assert measures["temperature_rise_c"][0] >= measures["temperature_rise_c"][1] == 8.3
+    assert measures["temperature_excess_c"][0] >= measures["temperature_excess_c"][1] == 6.0
 
 
 def test_arming_open_alarms_and_dose_survive_a_kill(bench):
