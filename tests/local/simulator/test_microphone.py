@@ -27,7 +27,7 @@ def recordings(tmp_path):
     nist.mkdir(parents=True)
     rows = "".join(f"{second},{20 + second / 2}\n" for second in range(0, 200, 2))
     (nist / "NIST_Smoke_Alarms_SDC99.csv").write_text(f"TIME,TCB_3\n{rows}")
-    (nist / "Activation_Times.csv").write_text("SDC99-P1B,SDC99-I1B\n52,31\n")
+    (nist / "Activation_Times.csv").write_text("SDC99-Pho1B,SDC99-Ion1B\n52,31\n")
     return tmp_path
 
 
