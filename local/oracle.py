@@ -61,20 +61,30 @@ class BatchCounts(NamedTuple):
 
 
 class AlarmCounts(NamedTuple):
-    """`raised` counts episodes in homes of the run, whatever their kind."""
+    """`raised` counts episodes in homes of the run, whatever their kind.
+
+    Attributes:
+        repeated: Episodes of a home and kind beyond the first: nobody closes any in a run.
+    """
 
     expected: int
     raised: int
     missed: int
     false: int
+    repeated: int
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict. `complaints` is empty if everything expected happened."""
+    """The verdict. `complaints` is empty if everything expected happened.
+
+    Attributes:
+        beside: "home: kind" of each episode that may open and need not.
+    """
 
     batches: BatchCounts
     alarms: AlarmCounts
+    beside: list[str]
     latency_s: dict[str, dict[str, float]]
     start_s: dict[str, float]
     complaints: list[str] = field(default_factory=list)
@@ -84,6 +94,7 @@ class Report:
         return {
             "batches": self.batches._asdict(),
             "alarms": self.alarms._asdict(),
+            "beside": self.beside,
             "latency_s": self.latency_s,
             "start_s": self.start_s,
             "complaints": self.complaints,
@@ -122,8 +133,9 @@ def count_batches(
 
 def match_alarms(
     truth: Sequence[dict[str, Any]], raised: Sequence[RaisedAlarm]
-) -> tuple[AlarmCounts, list[str]]:
-    """Expected alarms against raised ones → counts, and a line for each that is missing or false."""
+) -> tuple[AlarmCounts, list[str], list[str]]:
+    """Expected alarms against raised ones → counts, what opened beside them as it may, and a line for each
+    that is missing, repeated or false."""
     expected = [line for line in truth if line["what"] == "expect"]
     wanted = {(line["home_id"], line["kind"]) for line in expected}
     # A plan whose trigger never reached the broker is as much missed as one that raised nothing.
@@ -148,8 +160,13 @@ def match_alarms(
         )
     wrong = [alarm for alarm in raised if (alarm.home_id, alarm.kind) not in wanted | allowed]
     complaints += [f"{alarm.home_id}: {alarm.kind} opened and nothing had happened" for alarm in wrong]
-    counts = AlarmCounts(len(wanted | never), len(raised), len(missed | never), len(wrong))
-    return counts, complaints
+    more = {key: len(alarms) - 1 for key, alarms in by_key.items() if len(alarms) > 1}
+    complaints += [f"{home}: {kind} opened {count + 1} times" for (home, kind), count in sorted(more.items())]
+    counts = AlarmCounts(
+        len(wanted | never), len(raised), len(missed | never), len(wrong), sum(more.values())
+    )
+    beside = [f"{home}: {kind}" for home, kind in sorted(by_key.keys() & (allowed - wanted))]
+    return counts, beside, complaints
 
 
 def match_incidents(truth: Sequence[dict[str, Any]], raised: Sequence[RaisedIncident]) -> list[str]:
@@ -247,7 +264,7 @@ def judge(
             break
         time.sleep(_POLL_S)
     raised = read_alarms(settings)
-    alarms, complaints = match_alarms(truth, raised)
+    alarms, beside, complaints = match_alarms(truth, raised)
     complaints += match_incidents(truth, before_the_end)
     if not any(line["what"] == "finished" for line in truth):
         complaints.append(f"the scenario did not end within {_LIMIT_S:.0f} s")
@@ -257,7 +274,7 @@ def judge(
         complaints.append(f"{batches.missing} confirmed batches are not in the archive")
     if batches.dead_letters:
         complaints.append(f"{batches.dead_letters} dead letters, though no bad input was sent")
-    return Report(batches, alarms, latencies(truth, raised), start_s, complaints)
+    return Report(batches, alarms, beside, latencies(truth, raised), start_s, complaints)
 
 
 def read_truth(settings: Settings) -> list[dict[str, Any]]:

@@ -36,32 +36,38 @@ def fire(opened_s: float = 13.0, home: str = "home-0001") -> RaisedAlarm:
 
 
 def test_a_run_in_which_everything_happened_has_no_complaint() -> None:
-    counts, complaints = match_alarms(TRUTH, [fire()])
-    assert (counts, complaints) == ((1, 1, 0, 0), [])
+    assert match_alarms(TRUTH, [fire()]) == ((1, 1, 0, 0, 0), [], [])
 
 
 def test_an_alarm_that_did_not_open_is_missed() -> None:
-    counts, complaints = match_alarms(TRUTH, [])
+    counts, _, complaints = match_alarms(TRUTH, [])
     assert counts.missed == 1
     assert complaints == ["home-0001: fire was expected and did not open"]
 
 
 @pytest.mark.parametrize("opened_s", [9.0, 12 + CLOUD_S + 1])
 def test_an_alarm_outside_its_time_is_missed(opened_s: float) -> None:
-    counts, complaints = match_alarms(TRUTH, [fire(opened_s)])
+    counts, _, complaints = match_alarms(TRUTH, [fire(opened_s)])
     assert counts.missed == 1
     assert complaints == ["home-0001: fire opened outside its time"]
 
 
 def test_an_alarm_in_a_quiet_home_is_false_and_one_that_is_allowed_is_not() -> None:
     power = RaisedAlarm("home-0001", "power", 20 * S, (), ())
-    counts, complaints = match_alarms(TRUTH, [fire(), power, fire(home="home-0002")])
+    counts, beside, complaints = match_alarms(TRUTH, [fire(), power, fire(home="home-0002")])
     assert counts.false == 1
+    assert beside == ["home-0001: power"]
     assert complaints == ["home-0002: fire opened and nothing had happened"]
 
 
+def test_a_second_episode_of_the_same_alarm_is_repeated() -> None:
+    counts, _, complaints = match_alarms(TRUTH, [fire(), fire(14.0)])
+    assert counts == (1, 2, 0, 0, 1)
+    assert complaints == ["home-0001: fire opened 2 times"]
+
+
 def test_a_planned_alarm_whose_trigger_was_never_sent_is_missed() -> None:
-    counts, complaints = match_alarms(TRUTH[:2], [])
+    counts, _, complaints = match_alarms(TRUTH[:2], [])
     assert (counts.expected, counts.missed) == (1, 1)
     assert complaints == ["home-0001: fire was planned and its trigger never sent"]
 
