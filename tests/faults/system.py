@@ -23,7 +23,7 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Code
 from schemas.readings import MINUTE_US
 from schemas.roster import roster_text
-from tests.fakes import Fleet, body_of_event, body_of_minute, event
+from tests.fakes import FakeGateway, Fleet, body_of_event, body_of_minute, event
 from tests.faults import oracle
 from tests.faults.load import Load
 from tests.faults.processes import Processes, workers
@@ -79,8 +79,13 @@ class FaultSystem:
         self._fleet = Fleet(seed, now_us=time.time_ns() // 1_000)
         self._judged = dict.fromkeys(LANES, 0)
         self._episodes_read: dict[str, oracle.Episode] = {}
-        gcs = self.settings.data / "gcs" / ".cloudstorage" / self.settings.bucket
-        self.archive = oracle.Archive(gcs / "monitor" / "archive")
+        self._sent: list[bytes] = []
+        self.archive = oracle.Archive(self.bucket / "monitor" / "archive")
+
+    @property
+    def bucket(self) -> Path:
+        """Where the storage stand-in keeps its objects."""
+        return self.settings.data / "gcs" / ".cloudstorage" / self.settings.bucket
 
     @property
     def ca(self) -> Path:
@@ -150,7 +155,8 @@ class FaultSystem:
             limit_s,
         )
         acknowledged = {lane: list(load.acknowledged) for lane, load in self.loads.items()}
-        wanted = {oracle.digest(payload) for payloads in acknowledged.values() for payload in payloads}
+        payloads = itertools.chain(*acknowledged.values(), self._sent)
+        wanted = {oracle.digest(payload) for payload in payloads}
         expected = oracle.events_of(acknowledged["urgent"])
         while True:
             self.archive.look()
@@ -180,6 +186,17 @@ class FaultSystem:
             waited_s,
             complaints,
         )
+
+    def gateway(self, number: int) -> FakeGateway:
+        """A gateway of the fleet, for what a test sends beside the load."""
+        return self._fleet.gateway(number)
+
+    def send(self, lane: str, *payloads: bytes) -> None:
+        """Publish these until each is confirmed; they are judged with the load."""
+        topic = f"projects/{self.settings.project}/topics/{lane}"
+        with Load(self.proxies["pubsub"].port, topic, payloads, per_s=100) as sending:
+            sending.join()
+        self._sent += sending.acknowledged
 
     def stop_load(self) -> None:
         """Publish no more."""

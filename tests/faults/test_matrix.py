@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.warehouse import READINGS_SCORES
 from tests.faults import upgrade, windows
+from tests.faults.bulk import HourlyObject
 from tests.faults.form import LONG, seconds, times
 from tests.faults.processes import kill_workers
 from tests.faults.results import record
@@ -24,6 +26,7 @@ long_only = pytest.mark.skipif(not LONG, reason="only in `make faults`")
 
 LIMIT_S = 400.0  # until all is well again; on an idle machine a fifth of it
 OUTAGE_S = 120.0
+_BULK_GATEWAY = 900  # between the homes of the minutes and those of the alarms
 
 
 def _strike(system: FaultSystem, fault: str, inject: Callable[[], None], note: str = "") -> None:
@@ -169,6 +172,42 @@ def test_an_upgrade_by_savepoint_with_changed_code(system: FaultSystem) -> None:
         "windows of the new code, beside those of the old",
         LIMIT_S,
     )
+
+
+def test_a_bulk_object_uploaded_and_announced_twice_is_each_reading_once(system: FaultSystem) -> None:
+    """What a gateway does that died before it had noted the upload; workers die after the first notice."""
+    made = HourlyObject.of(system.gateway(_BULK_GATEWAY), system.seed)
+    made.upload(system)
+    notice = made.notice(seq=1)
+    system.send("bulk", notice)
+    kill_workers(system.settings)
+    made.upload(system)
+    system.send("bulk", notice, made.notice(seq=2))
+    settled = system.settle(LIMIT_S)
+    found: dict[str, set[tuple[str, float]]] = {}
+
+    def complete() -> bool:
+        for row in windows.rows(system, READINGS_SCORES):
+            if row["gateway_id"] == made.gateway.gateway_id:
+                said = (row["label"], round(row["score"], 6))
+                found.setdefault(row["reading_id"], set()).add(said)
+        return found.keys() >= made.reading_ids
+
+    complete_in_time = happens(complete, LIMIT_S)
+    record(
+        "a bulk object uploaded twice and announced three times, all workers killed between",
+        acknowledged=len(made.reading_ids),
+        lost=len(made.reading_ids - found.keys()),
+        duplicated=settled.duplicated,
+        declared=0,
+        recovery_s=settled.seconds,
+        note=f"each reading one verdict; seed {system.seed}",
+    )
+    assert settled.complaints == []
+    assert complete_in_time, f"{len(made.reading_ids - found.keys())} readings were not scored"
+    assert found.keys() == made.reading_ids
+    assert [said for said in found.values() if len(said) > 1] == [], "one reading, one verdict"
+    assert (system.bucket / made.name).read_bytes() == made.data
 
 
 def test_after_all_faults_every_window_is_what_the_archive_says(system: FaultSystem, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.io import choose_io
 from pipelines.monitor import build, model_handlers
 from pipelines.options import MonitorConfig
-from schemas.warehouse import WINDOW_SCORES
+from schemas.warehouse import WINDOW_SCORES, Table
 from tests.faults.system import FaultSystem
 from transforms.warehouse_loads import bigquery_client, timestamp
 
@@ -26,27 +26,40 @@ Said = tuple[str, float, tuple[str, ...]]  # kind, score, reasons
 
 def streamed(system: FaultSystem) -> list[dict[str, Any]]:
     """Rows of `window_scores` that the running jobs have written so far, repeated ones included."""
+    return rows(system, WINDOW_SCORES)
+
+
+def rows(system: FaultSystem, table: Table) -> list[dict[str, Any]]:
+    """Rows of a table that the running jobs have written so far, repeated ones included."""
     if system.settings.warehouse == "off":
-        return _rows(system.windows)
-    names = [field["name"] for field in WINDOW_SCORES.fields]
+        return _rows(system.windows, table)
+    names = [field["name"] for field in table.fields]
     with closing(bigquery_client(system.settings.project)) as client:
         found = client.query_and_wait(
-            f"SELECT {', '.join(names)} FROM {system.settings.dataset}.{WINDOW_SCORES.name}"
+            f"SELECT {', '.join(names)} FROM {system.settings.dataset}.{table.name}"
         )
-        return [dict(row.items()) | {"window_end": _moment(row["window_end"])} for row in found]
+        return [{name: _plain(value) for name, value in row.items()} for row in found]
 
 
-def _moment(time: dt.datetime) -> str:
-    return timestamp((time - _EPOCH) // dt.timedelta(microseconds=1))
+def _plain(value: Any) -> Any:
+    """A column as a JSON line has it."""
+    if isinstance(value, dt.datetime):
+        return timestamp((value - _EPOCH) // dt.timedelta(microseconds=1))
+    return value
 
 
 def replayed(system: FaultSystem, folder: Path) -> list[dict[str, Any]]:
     """Rows of `window_scores` of a run over the archive, by Beam's in-process runner."""
-    config = MonitorConfig(input=(str(system.archive.folder),), output=str(folder), fleet_ca=str(system.ca))
+    config = MonitorConfig(
+        input=(str(system.archive.folder),),
+        output=str(folder),
+        fleet_ca=str(system.ca),
+        bulk=str(system.bucket),
+    )
     options = PipelineOptions([])
     with beam.Pipeline(options=options) as pipeline:
         build(pipeline, config, choose_io(config, options), model_handlers())
-    return _rows(folder / "warehouse")
+    return _rows(folder / "warehouse", WINDOW_SCORES)
 
 
 def standing(rows: Iterable[dict[str, Any]]) -> dict[Window, Said]:
@@ -72,6 +85,6 @@ def differences(wanted: Mapping[Window, Said], said: Mapping[Window, Said]) -> l
     ]
 
 
-def _rows(warehouse: Path) -> list[dict[str, Any]]:
-    files = sorted((warehouse / "window_scores").glob("*.jsonl"))
+def _rows(warehouse: Path, table: Table) -> list[dict[str, Any]]:
+    files = sorted((warehouse / table.name).glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
