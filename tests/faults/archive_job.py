@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from tests.faults.told import PullAndTell
 from transforms.archive_raw import _ArchiveBundle
 from transforms.elements import RawMessage
 from transforms.held_bundles import Bundle
@@ -54,15 +55,19 @@ def main() -> None:
     parser.add_argument("--subscription", required=True)
     parser.add_argument("--archive", required=True)
     parser.add_argument("--slow-s", type=float, default=0.0)
+    parser.add_argument("--told", required=True, help="folder that gets what our build acknowledged")
     parser.add_argument("--broken", action="store_true")
     flags, rest = parser.parse_known_args()
-    pull = PullAndAcknowledge if flags.broken else _PullDoFn
+    source = (
+        PullAndAcknowledge(flags.subscription, "minutes", BundleBounds())
+        if flags.broken
+        else PullAndTell(flags.subscription, flags.told, BundleBounds())
+    )
     pipeline = beam.Pipeline(options=PipelineOptions(rest, streaming=True, save_main_session=False))
     (
         pipeline
         | "Start" >> beam.Impulse()
-        | "Pull"
-        >> beam.ParDo(pull(flags.subscription, "minutes", BundleBounds())).with_output_types(RawMessage)
+        | "Pull" >> beam.ParDo(source).with_output_types(RawMessage)
         | "ArchiveRaw" >> beam.ParDo(SlowArchive(flags.archive, flags.slow_s))
     )
     pipeline.run()

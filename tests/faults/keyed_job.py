@@ -11,10 +11,8 @@ what came out of the keyed step.
 from __future__ import annotations
 
 import argparse
-import os
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +22,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from tests.faults.early_rule import at_first_finalization
-from transforms import lease
+from tests.faults.told import PullAndTell, Told, short
 from transforms.elements import RawMessage
 from transforms.held_bundles import HeldBundles
-from transforms.pubsub_client import Received, SubscriberClient
-from transforms.read_pubsub import BundleBounds, _PullDoFn
+from transforms.read_pubsub import BundleBounds
 
 KEYS = 16
 BUNDLES = BundleBounds(wait_s=0.2, busy_s=0.2, max_messages=20)
-
-
-class Told:
-    """A file of this process to which payloads are appended."""
-
-    def __init__(self, folder: str, kind: str) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        name = f"{kind}-{os.getpid()}-{uuid.uuid4().hex}.txt"
-        self._file = open(Path(folder) / name, "ab", buffering=0)  # noqa: SIM115
-
-    def add(self, payloads: Iterable[bytes]) -> None:
-        self._file.write(b"".join(payload.hex().encode() + b"\n" for payload in payloads))
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class TellingClient(SubscriberClient):
-    """Writes down what it has acknowledged."""
-
-    folder: str
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told = Told(self.folder, "acknowledged")
-        self._payloads: dict[str, bytes] = {}
-
-    def _receive(self, request: Any, timeout_s: float) -> list[Received]:
-        received = super()._receive(request, timeout_s)
-        self._payloads.update((one.ack_id, _short(one.data)) for one in received)
-        return received
-
-    def acknowledge(self, subscription: str, ack_ids: Sequence[str]) -> None:
-        super().acknowledge(subscription, ack_ids)
-        self._told.add(self._payloads[ack_id] for ack_id in ack_ids)
-
-
-class PullAndTell(_PullDoFn):
-    """Our source, with a client that tells."""
-
-    def __init__(self, subscription: str, told: str) -> None:
-        super().__init__(subscription, "minutes", BUNDLES)
-        self._told = told
-
-    def setup(self) -> None:
-        TellingClient.folder = self._told
-        lease.SubscriberClient = TellingClient  # type: ignore[misc]
-        super().setup()
 
 
 class PullAndAcknowledgeEarly(PullAndTell):
@@ -113,12 +62,8 @@ class _Sink(beam.DoFn):
         self._told.close()
 
 
-def _short(payload: bytes) -> bytes:
-    return payload.rstrip(b"\0")
-
-
 def _keyed(message: RawMessage) -> tuple[int, bytes]:
-    payload = _short(message.payload)
+    payload = short(message.payload)
     return payload[-1] % KEYS, payload
 
 
@@ -131,11 +76,12 @@ def main() -> None:
     parser.add_argument("--acknowledge", choices=("own", "later"), default="later")
     flags, rest = parser.parse_known_args()
     pull = {"own": PullAndAcknowledgeEarly, "later": PullAndTell}[flags.acknowledge]
+    source = pull(flags.subscription, flags.told, BUNDLES)
     pipeline = beam.Pipeline(options=PipelineOptions(rest, streaming=True, save_main_session=False))
     (
         pipeline
         | "Start" >> beam.Impulse()
-        | "Pull" >> beam.ParDo(pull(flags.subscription, flags.told)).with_output_types(RawMessage)
+        | "Pull" >> beam.ParDo(source).with_output_types(RawMessage)
         | "KeyByNumber" >> beam.Map(_keyed).with_output_types(tuple[int, bytes])
         | "Sink" >> beam.ParDo(_Sink(flags.told, flags.pace))
     )

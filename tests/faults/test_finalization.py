@@ -24,6 +24,7 @@ from tests.faults.oracle import drain
 from tests.faults.processes import Processes, kill_workers, submit
 from tests.faults.results import record
 from tests.faults.system import eventually
+from tests.faults.told import told
 from transforms.pubsub_client import SubscriberClient
 
 pytestmark = [
@@ -86,11 +87,7 @@ class _Build:
         return len(acknowledged - self.seen())
 
     def _numbers(self, kind: str) -> set[int]:
-        return {
-            number_of(bytes.fromhex(line).ljust(len(RUN) + 4, b"\0"), RUN)
-            for file in self._told.glob(f"{kind}-*.txt")
-            for line in file.read_text().split("\n")[:-1]
-        }
+        return {number_of(one.ljust(len(RUN) + 4, b"\0"), RUN) for one in told(self._told, kind)}
 
 
 def test_own_finalization_acknowledges_what_no_checkpoint_holds_and_a_later_one_does_not(
