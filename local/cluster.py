@@ -8,16 +8,14 @@ path, so that tests can kill each of them. Loopback only; about 2.5 GB with two 
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from local import engine, probes
-from local.config import HOST, Settings
+from local.config import HOST, Settings, free_ports
 from local.parts import Part
 
 SLOTS_EACH: Final = 4  # one task manager left alone can hold all tasks of both lanes' jobs
@@ -47,11 +45,7 @@ class Cluster:
     @classmethod
     def isolated(cls, settings: Settings, task_managers: int = 2) -> Cluster:
         """A cluster on ports that are free at this moment."""
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-            for one in sockets:
-                one.bind((HOST, 0))
-            rest, rpc, zookeeper = (one.getsockname()[1] for one in sockets)
+        rest, rpc, zookeeper = free_ports(3)
         return cls(settings, rest, rpc, zookeeper, task_managers)
 
     def parts(self) -> list[Part]:

@@ -7,6 +7,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Final
 
 from local.config import HOST
@@ -38,7 +39,7 @@ def http(port: int, path: str = "/") -> Probe:
                 return True
         except urllib.error.HTTPError as error:
             return error.code < 500
-        except OSError:
+        except (OSError, HTTPException):  # the latter: no HTTP server
             return False
 
     return ready
@@ -75,7 +76,7 @@ def document_has(firestore_port: int, project: str, path: str, field: str) -> Pr
         try:
             with _DIRECT.open(request, timeout=TIMEOUT_S) as answer:
                 return field in json.load(answer).get("fields", {})
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     return ready

@@ -10,16 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local import emulators, install
-from local.config import Settings
+from local.config import Settings, free_ports
 
 _START_S = 40.0
 
 
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    (port,) = free_ports(1)
     return port
 
 

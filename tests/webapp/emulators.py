@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,16 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local import emulators, install
-from local.config import isolated
+from local.config import free_ports, isolated
 
 START_S = 90  # on a machine that does much else
 
 
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    (port,) = free_ports(1)
     return port
 
 
