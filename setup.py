@@ -51,6 +51,7 @@ DEV = [
     "playwright>=1.50",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.8",
     "ruff>=0.11",
     "types-protobuf",
     "types-psutil",
