@@ -42,6 +42,7 @@ models: setup  ## train the models and write their weights and cards to serving/
 bench: setup  ## measure latency and cost; JSON in run/bench
 	@mkdir -p run/bench
 	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
+	$(BIN)/python -m benchmarks.console --json run/bench/console.json
 	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
 	$(BIN)/python -m benchmarks.uplink --json run/bench/uplink.json
 	$(BIN)/python -m benchmarks.compression --json run/bench/compression.json

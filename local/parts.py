@@ -243,6 +243,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
         address=f"http://{settings.address(settings.web_port)}",
         environment={
             "HEARTHWATCH_WEB_OUTPUT": settings.output_url,
+            "HEARTHWATCH_WEB_FLEET_CA": str(settings.run / "fleet" / "ca.pem"),
             "HEARTHWATCH_WEB_WAREHOUSE": f"{settings.project}.{settings.dataset}"
             if settings.warehouse == "on"
             else "",

@@ -97,9 +97,9 @@ class FirebaseAccounts:
         if record.disabled or record.tokens_valid_after_timestamp * 1000 > since_us:
             raise SignInRefused("This account was signed out. Please sign in again.")
         role = (record.custom_claims or {}).get("role")
-        if role not in ROLES:
+        if not isinstance(role, str) or role not in ROLES:
             raise SignInRefused("This account has no access to the dispatcher's console any more.")
-        return str(role)
+        return role
 
 
 def account_of(claims: dict[str, Any], now_us: int) -> Account:
@@ -112,7 +112,7 @@ def account_of(claims: dict[str, Any], now_us: int) -> Account:
     if age_s > MAX_SIGN_IN_AGE_S:
         raise SignInRefused("This sign-in is too old. Please sign in again.")
     role = claims.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise SignInRefused("This account has no access to the dispatcher's console.")
     name = claims.get("name") or str(claims.get("email", "")).split("@")[0] or "Dispatcher"
     return Account(str(claims["uid"]), str(name)[:60], str(role))

@@ -8,15 +8,17 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import google.auth.credentials
+from cryptography import x509
 from flask import Flask, jsonify
 from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
-from webapp import actions, console, homes, operations, permissions, reports, stream, watched
+from webapp import actions, console, homes, limits, operations, permissions, reports, stream, watched
 from webapp import auth as auth_blueprint
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
@@ -26,6 +28,7 @@ from webapp.folders import open_folder
 from webapp.live import LiveQueue
 from webapp.operations import Shared, Stores
 from webapp.permissions import Standing
+from webapp.recorded import Recorder
 from webapp.repository import AlarmRepository
 from webapp.security import Guard
 from webapp.sessions import FirestoreSessions, Sessions
@@ -79,6 +82,7 @@ def create_app(
     standing = Standing(app.extensions["accounts"], clock, config.revocation_grace_s)
     permissions.register(app, standing)
     _register(app, live)
+    limits.register(app, config)
     return app
 
 
@@ -104,10 +108,13 @@ def _register(app: Flask, live: LiveQueue) -> None:
 def open_stores(config: WebConfig) -> Stores:
     """Object storage and warehouse as configured."""
     output = config.output.rstrip("/")
-    return Stores(
-        letters=DeadLetters(open_folder(f"{output}/dead_letters")) if output else None,
-        warehouse=BigQueryWarehouse(config.warehouse) if config.warehouse else None,
-    )
+    warehouse = BigQueryWarehouse(config.warehouse) if config.warehouse else None
+    recorder = None
+    if output and warehouse and config.fleet_ca:
+        ca = x509.load_pem_x509_certificate(Path(config.fleet_ca).read_bytes())
+        recorder = Recorder(open_folder(f"{output}/archive"), warehouse, ca)
+    letters = DeadLetters(open_folder(f"{output}/dead_letters")) if output else None
+    return Stores(letters, warehouse, recorder)
 
 
 def clock_words(time_us: int) -> str:

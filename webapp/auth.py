@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Blueprint, current_app, g, jsonify, redirect, render_template, request, url_for
 
 from schemas.errors import BadInput
+from webapp.errors import SignInRefused
 from webapp.permissions import Power, needs, start_page
 from webapp.security import guard
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
 MAX_TOKEN_CHARS = 8192
 
@@ -31,8 +34,13 @@ def sign_in() -> Any:
     if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
         raise BadInput(f"id_token must be a string of 1 to {MAX_TOKEN_CHARS} characters")
     clock = current_app.extensions["clock"]
-    account = current_app.extensions["accounts"].verify(token, clock())
+    try:
+        account = current_app.extensions["accounts"].verify(token, clock())
+    except SignInRefused as error:
+        log.warning("sign-in refused from %s: %s", request.remote_addr, error)
+        raise
     session = guard().begin(account)
+    log.info("signed in: %s as %s from %s", account.user, account.role, request.remote_addr)
     return jsonify(name=session.name, role=session.role, page=url_for(start_page(session.role)))
 
 
@@ -40,6 +48,7 @@ def sign_in() -> Any:
 @needs(Power.SESSION, fresh=False)
 def sign_out() -> Any:
     """End the session on the server and take the cookie's meaning away."""
+    log.info("signed out: %s", g.session.user)
     guard().end()
     return jsonify(ended=True)
 

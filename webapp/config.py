@@ -41,6 +41,18 @@ class WebConfig(BaseSettings):
         ge=0,
         description="While Firebase Auth is silent, an account checked so recently may act.",
     )
+    fleet_ca: str = Field(
+        default="",
+        description="PEM file of the fleet's certificate authority; with output and warehouse a home's last "
+        "hour is shown.",
+    )
+    sign_ins_per_minute: int = Field(
+        default=30, ge=1, description="By address: a whole shift signs in from one."
+    )
+    requests_per_minute: int = Field(default=1200, ge=60, description="By account, of every kind together.")
+    proxies: int = Field(
+        default=0, ge=0, le=3, description="Trusted proxies in front, each of which adds to X-Forwarded-For."
+    )
     softphone: bool = Field(
         default=False,
         description="Every workstation has a program for tel: links. Where none has, the browser's question "

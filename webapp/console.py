@@ -98,5 +98,6 @@ def _earlier(alarm: Alarm) -> list[Alarm]:
 @needs(Power.WATCH, fresh=False)
 def presented() -> Any:
     """These rows were painted on a dispatcher's screen."""
-    alarms().presented(body_of(_Seen).alarm_ids, now_us())
+    queue = current_app.extensions["live"]
+    alarms().presented(queue.first_shown(body_of(_Seen).alarm_ids), now_us())
     return "", 204

@@ -13,7 +13,7 @@ from schemas.alarms import Alarm
 from schemas.events import AlarmKind
 from webapp.asked import Body, alarms, body_of, now_us
 from webapp.console import CLOSE_OUT_WORDS
-from webapp.errors import Unreachable
+from webapp.errors import NotFound, Unreachable
 from webapp.operations import MODELS_SPAN_US, Stores, rows_of
 from webapp.page import frame
 from webapp.permissions import Power, may, needs
@@ -67,6 +67,23 @@ def page(home_id: str) -> Any:
         codes={code.value: words for code, words in CLOSE_OUT_WORDS.items()},
         low_battery=LOW_BATTERY_PERCENT,
         **frame(),
+    )
+
+
+@blueprint.get("/<home_id>/hour")
+@needs(Power.WATCH, fresh=False)
+def hour(home_id: str) -> Any:
+    """Curves and sounds of the last hour, as the archive has them."""
+    stores: Stores = current_app.extensions["operations_stores"]
+    if stores.recorder is None:
+        raise NotFound("No archive is configured here.")
+    alarms().home(home_id)
+    found = stores.recorder.hour(home_id, now_us())
+    return jsonify(
+        start_us=found.start_us,
+        series=[series.model_dump(mode="json") for series in found.series],
+        spectrograms=[picture._asdict() for picture in found.spectrograms],
+        unread=found.unread,
     )
 
 

@@ -14,7 +14,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from schemas.alarms import Alarm, DirectoryEntry, LaneProof, OnTest, case_number
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RING: Final = 2000
 SECOND_US: Final = 1_000_000
 FIRST_ANSWER_S: Final = 10  # a listener that has not spoken by then is replaced
+STAMP_S: Final = 10
 DIRECTORY_S: Final = 300  # addresses change rarely; missing ones are asked for at every probe
 
 
@@ -81,6 +82,7 @@ class LiveQueue:
         self._tests: dict[str, OnTest] = {}
         self._path: dict[str, Any] = {}
         self._live, self._since_us = False, clock()
+        self._stamping: dict[str, int] = {}  # alarm → when its first showing was handed on to be stamped
         self._ring: deque[tuple[int, Message]] = deque(maxlen=RING)
         self._version = 0
 
@@ -115,6 +117,24 @@ class LiveQueue:
             if self._live:
                 return list(self._alarms.values())
         return self._source.open_alarms()
+
+    def first_shown(self, alarm_ids: Iterable[str]) -> list[str]:
+        """Of these, whichever nobody is known to have seen: each page tells of each new row; one will do.
+
+        Each is given out once in `STAMP_S`; after that it is asked for again if it is still not stamped.
+        """
+        now_us = self._clock()
+        with self._changed:
+            fresh = now_us - STAMP_S * SECOND_US
+            self._stamping = {key: at_us for key, at_us in self._stamping.items() if at_us > fresh}
+            wanted = [
+                key
+                for key in dict.fromkeys(alarm_ids)
+                if key not in self._stamping
+                and ((known := self._alarms.get(key)) is None or known.presented_us is None)
+            ]
+            self._stamping |= dict.fromkeys(wanted, now_us)
+        return wanted
 
     @property
     def homes_on_test(self) -> frozenset[str]:

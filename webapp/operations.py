@@ -17,6 +17,7 @@ from webapp.errors import Unreachable
 from webapp.lifecycle import SECOND_US
 from webapp.page import frame
 from webapp.permissions import Power, needs
+from webapp.recorded import Recorder
 from webapp.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Stores(NamedTuple):
 
     letters: DeadLetters | None
     warehouse: Warehouse | None
+    recorder: Recorder | None = None
 
 
 class Shared:

@@ -11,7 +11,8 @@ from webapp.permissions import Power, may
 
 def theme() -> str:
     """As the browser last chose it."""
-    return "light" if request.cookies.get("theme") == "light" else "dark"
+    chosen = request.cookies.get("__Host-theme", request.cookies.get("theme"))
+    return "light" if chosen == "light" else "dark"
 
 
 def frame() -> dict[str, Any]:

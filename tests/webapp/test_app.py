@@ -304,3 +304,67 @@ def test_markup_in_a_name_stays_text(desk: Desk) -> None:
     page = desk.browser("eve").get("/").text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_no_answer_allows_another_origin(desk: Desk) -> None:
+    headers, anna = {"Origin": "https://evil.example"}, desk.browser("anna")
+    for method, path, _ in routes(desk):
+        answer = anna.client.open(path, method=method, headers=headers, json={}, buffered=False)
+        assert "Access-Control-Allow-Origin" not in answer.headers, path
+        answer.close()
+
+
+def test_every_answer_has_its_security_headers(desk: Desk, fire: Alarm) -> None:
+    anna = desk.browser("anna")
+    paths = ("/", f"/alarms/{fire.alarm_id}", "/alarms/none", "/nowhere", "/static/js/api.js", "/health")
+    for path in paths:
+        headers = anna.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff", path
+        assert headers["Referrer-Policy"] == "no-referrer", path
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"], path
+        assert "base-uri 'none'" in headers["Content-Security-Policy"], path
+
+
+def test_nothing_is_changed_by_a_safe_method(desk: Desk, fire: Alarm) -> None:
+    anna = desk.browser("anna")
+    for method, path, endpoint in routes(desk):
+        if method == "POST" and endpoint != "auth.sign_in":
+            assert anna.get(path.replace("/x/", f"/{fire.alarm_id}/")).status_code in (404, 405), path
+    assert desk.alarms.alarm(fire.alarm_id).state == "new"
+
+
+def test_scripts_hold_no_data(desk: Desk) -> None:
+    signed_in, stranger = desk.browser("anna"), desk.browser()
+    for name in ("console", "card", "store"):
+        path = f"/static/js/{name}.js"
+        assert signed_in.get(path).data == stranger.get(path).data
+
+
+def test_session_ids_are_random_and_long(desk: Desk) -> None:
+    ids = {desk.browser("anna").token for _ in range(20)}
+    assert len(ids) == 20
+    assert min(map(len, ids)) >= 43  # 256 bits in base64
+
+
+def test_sign_in_and_its_refusal_are_logged_without_the_token(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    desk.browser("anna")
+    desk.browser().sign_in("forged-token")
+    assert "signed in: u-anna as dispatcher" in caplog.text
+    assert "sign-in refused from 127.0.0.1" in caplog.text
+    assert "forged-token" not in caplog.text
+
+
+def test_unexpected_error_tells_nothing_of_itself(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(alarm_id: str) -> None:
+        raise RuntimeError(f"secret of {alarm_id}")
+
+    broken.needs = desk.app.view_functions["console.card"].needs  # type: ignore[attr-defined]
+    desk.app.view_functions["console.card"] = broken
+    desk.app.testing = False
+    answer = desk.browser("anna").get("/alarms/x")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "secret of x" in caplog.text

@@ -201,3 +201,13 @@ def test_stop_ends_a_waiting_stream_at_once() -> None:
     reader.join(2)
     assert not reader.is_alive()
     assert read[0].event == "snapshot"
+
+
+def test_of_twenty_pages_that_show_a_row_one_is_stamped_and_again_if_that_failed(desk: Desk) -> None:
+    key = desk.put()
+    assert [desk.queue.first_shown([key, key]) for _ in range(20)] == [[key]] + [[]] * 19
+    desk.clock.pass_s(11)
+    assert desk.queue.first_shown([key]) == [key], "nobody stamped it"
+    desk.alarms.presented([key], desk.clock())
+    desk.clock.pass_s(11)
+    assert desk.queue.first_shown([key]) == []

@@ -189,3 +189,10 @@ def test_home_tells_its_path_its_losses_and_its_models(desk: Desk, stores: Store
         assert words in page
     stores.warehouse.down = True  # type: ignore[union-attr]
     assert "The warehouse does not answer." in desk.browser("anna").get("/homes/home-1").text
+
+
+def test_every_page_has_the_way_out(desk: Desk) -> None:
+    desk.alarms.statuses["home-1"] = HomeStatus(home_id="home-1")
+    ben = desk.browser("ben")
+    for path in ("/", "/homes/", "/homes/home-1", "/operations/", "/report"):
+        assert 'id="sign-out"' in ben.get(path).text, path
