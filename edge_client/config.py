@@ -52,6 +52,7 @@ class SensorConfig:
         role: For arming: a contact is an entry door or perimeter (default), motion is interior (default);
             none keeps it out of arming.
         near_cooking: An air sensor that hangs where people cook: an opened oven is no fire there.
+        model: Maker and model: evaluation tells makes apart.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -61,6 +62,7 @@ class SensorConfig:
     room: Annotated[str, Len(0, MAX_ID_CHARS)] = ""
     role: Literal["entry", "perimeter", "interior", "none"] | None = None
     near_cooking: bool = False
+    model: Annotated[str, Len(0, MAX_ID_CHARS)] = ""
 
     def __post_init__(self) -> None:
         _check_id("id", self.id)

@@ -152,6 +152,7 @@ class MinuteBuffer:
             sensor_id=sensor_id,
             kind=sensor.wire_kind,
             room=sensor.room,
+            model=sensor.model,
             minute_us=minute_us,
         )
         if entry.battery:

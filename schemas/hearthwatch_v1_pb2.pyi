@@ -252,7 +252,7 @@ class Body(_message.Message):
     def __init__(self, readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Features, _Mapping]]] = ..., bulk: _Optional[_Iterable[_Union[BulkReference, _Mapping]]] = ..., command_receipts: _Optional[_Iterable[_Union[CommandReceipt, _Mapping]]] = ..., features_minute_us: _Optional[int] = ...) -> None: ...
 
 class Reading(_message.Message):
-    __slots__ = ("reading_id", "sensor_id", "kind", "room", "minute_us", "seconds_present", "battery_percent", "motion", "sound", "air", "contact")
+    __slots__ = ("reading_id", "sensor_id", "kind", "room", "minute_us", "seconds_present", "battery_percent", "model", "motion", "sound", "air", "contact")
     READING_ID_FIELD_NUMBER: _ClassVar[int]
     SENSOR_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +260,7 @@ class Reading(_message.Message):
     MINUTE_US_FIELD_NUMBER: _ClassVar[int]
     SECONDS_PRESENT_FIELD_NUMBER: _ClassVar[int]
     BATTERY_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     MOTION_FIELD_NUMBER: _ClassVar[int]
     SOUND_FIELD_NUMBER: _ClassVar[int]
     AIR_FIELD_NUMBER: _ClassVar[int]
@@ -271,11 +272,12 @@ class Reading(_message.Message):
     minute_us: int
     seconds_present: int
     battery_percent: int
+    model: str
     motion: MotionPayload
     sound: SoundPayload
     air: AirPayload
     contact: ContactPayload
-    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., room: _Optional[str] = ..., minute_us: _Optional[int] = ..., seconds_present: _Optional[int] = ..., battery_percent: _Optional[int] = ..., motion: _Optional[_Union[MotionPayload, _Mapping]] = ..., sound: _Optional[_Union[SoundPayload, _Mapping]] = ..., air: _Optional[_Union[AirPayload, _Mapping]] = ..., contact: _Optional[_Union[ContactPayload, _Mapping]] = ...) -> None: ...
+    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., room: _Optional[str] = ..., minute_us: _Optional[int] = ..., seconds_present: _Optional[int] = ..., battery_percent: _Optional[int] = ..., model: _Optional[str] = ..., motion: _Optional[_Union[MotionPayload, _Mapping]] = ..., sound: _Optional[_Union[SoundPayload, _Mapping]] = ..., air: _Optional[_Union[AirPayload, _Mapping]] = ..., contact: _Optional[_Union[ContactPayload, _Mapping]] = ...) -> None: ...
 
 class MotionPayload(_message.Message):
     __slots__ = ("pir", "occupied")
@@ -372,7 +374,7 @@ class Series(_message.Message):
     def __init__(self, sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., room: _Optional[str] = ..., quantity: _Optional[str] = ..., unit: _Optional[str] = ..., start_us: _Optional[int] = ..., period_us: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Features(_message.Message):
-    __slots__ = ("reading_id", "sensor_id", "kind", "minute_us", "feature_version", "values", "room", "seconds_missing", "battery_percent", "steps", "summary", "log_mel")
+    __slots__ = ("reading_id", "sensor_id", "kind", "minute_us", "feature_version", "values", "room", "seconds_missing", "battery_percent", "steps", "summary", "model", "log_mel")
     READING_ID_FIELD_NUMBER: _ClassVar[int]
     SENSOR_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +386,7 @@ class Features(_message.Message):
     BATTERY_PERCENT_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     LOG_MEL_FIELD_NUMBER: _ClassVar[int]
     reading_id: bytes
     sensor_id: str
@@ -396,8 +399,9 @@ class Features(_message.Message):
     battery_percent: int
     steps: _containers.RepeatedScalarFieldContainer[int]
     summary: _containers.RepeatedScalarFieldContainer[int]
+    model: str
     log_mel: bytes
-    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., minute_us: _Optional[int] = ..., feature_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., room: _Optional[str] = ..., seconds_missing: _Optional[int] = ..., battery_percent: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., summary: _Optional[_Iterable[int]] = ..., log_mel: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, reading_id: _Optional[bytes] = ..., sensor_id: _Optional[str] = ..., kind: _Optional[_Union[SensorKind, str]] = ..., minute_us: _Optional[int] = ..., feature_version: _Optional[int] = ..., values: _Optional[_Iterable[float]] = ..., room: _Optional[str] = ..., seconds_missing: _Optional[int] = ..., battery_percent: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., summary: _Optional[_Iterable[int]] = ..., model: _Optional[str] = ..., log_mel: _Optional[bytes] = ...) -> None: ...
 
 class BulkReference(_message.Message):
     __slots__ = ("object", "sha256", "size", "first_minute_us", "last_minute_us", "readings")

@@ -99,6 +99,7 @@ def features_of(reading: pb.Reading, gateway_id: str, *, with_log_mel: bool) -> 
     )
     if reading.HasField("battery_percent"):
         made.battery_percent = reading.battery_percent
+    made.model = reading.model
     values = model_input(family, reading) if family != "sound" or with_log_mel else None
     if values is not None and family == "sound":
         made.log_mel = pack_log_mel(values)
@@ -153,6 +154,8 @@ def check_features(features: pb.Features) -> None:
         raise BadInput(f"sensor_id has {len(features.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
     if len(features.room) > MAX_ID_CHARS:
         raise BadInput(f"room has {len(features.room)} characters, limit {MAX_ID_CHARS}")
+    if len(features.model) > MAX_ID_CHARS:
+        raise BadInput(f"model has {len(features.model)} characters, limit {MAX_ID_CHARS}")
     if len(features.reading_id) != 16:
         raise BadInput(f"reading_id is {len(features.reading_id)} bytes, limit exactly 16")
     if features.minute_us % MINUTE_US:

@@ -133,6 +133,8 @@ def check_reading(reading: pb.Reading) -> None:
         raise BadInput(f"sensor_id has {len(reading.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
     if len(reading.room) > MAX_ID_CHARS:
         raise BadInput(f"room has {len(reading.room)} characters, limit {MAX_ID_CHARS}")
+    if len(reading.model) > MAX_ID_CHARS:
+        raise BadInput(f"model has {len(reading.model)} characters, limit {MAX_ID_CHARS}")
     if len(reading.reading_id) != 16:
         raise BadInput(f"reading_id is {len(reading.reading_id)} bytes, limit exactly 16")
     if reading.minute_us % MINUTE_US:

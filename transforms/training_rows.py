@@ -187,7 +187,7 @@ def training_row(accepted: AcceptedReading, labels: Labels, fraction: float = SA
         "label_weight": lesson.weight if lesson.label else None,
         "label_time": timestamp(lesson.said_us) if lesson.label else None,
         "corpus": FLEET,
-        "sensor_model": None,
+        "sensor_model": reading.model or None,
         "schema_version": SCHEMA_VERSION,
     }
 

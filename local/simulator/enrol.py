@@ -260,7 +260,9 @@ def gateway_sensors() -> list[dict[str, Any]]:
     """The devices of every simulated home, as a gateway's configuration lists them."""
     sensors: list[dict[str, Any]] = []
     for device in devices.DEVICES:
-        sensor: dict[str, Any] = {"id": device.sensor_id, "kind": _kind_name(device), "room": device.room}
+        kind = _kind_name(device)
+        sensor: dict[str, Any] = {"id": device.sensor_id, "kind": kind, "room": device.room}
+        sensor["model"] = f"simulated {kind}"
         if device.sensor_id == devices.FRONT_DOOR:
             sensor["role"] = "entry"
         if device in devices.AIR and device.room == devices.KITCHEN:
