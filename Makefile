@@ -1,7 +1,7 @@
 # Hearthwatch on one machine. `make` alone prints the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit faults lint models bench proto lock clean
+.PHONY: help setup demo test test-unit faults lint models train bench proto lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ lint: setup  ## ruff, mypy, codespell
 models: setup  ## train the models and write their weights and cards to serving/weights
 	@exec $(BIN)/python -m local.train_models $(ARGS)
 
+train: setup  ## train on the warehouse that the demo filled; a blessed model goes to the registry
+	@exec $(BIN)/python -m local.train $(ARGS)
+
 bench: setup  ## measure latency and cost; JSON in run/bench
 	@mkdir -p run/bench
 	$(BIN)/python -m benchmarks.latency --json run/bench/latency.json
@@ -54,6 +57,7 @@ proto: setup  ## generate the Python code of schemas/*.proto
 lock: .venv/.python  ## resolve all dependencies anew into the lock files
 	$(UV) pip compile setup.py --extra dev --extra local -o requirements.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
 	$(UV) pip compile local/warehouse/requirements.in -o local/warehouse/requirements.lock --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade
+	$(UV) pip compile local/tfx/requirements.in --override local/tfx/overrides.txt -o local/tfx/requirements.lock --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet --upgrade
 	echo uv | $(UV) pip compile - -o requirements-uv.lock --generate-hashes --universal --no-annotate --no-header --quiet --upgrade
 	cd deploy/engine && ../../$(BIN)/jgo lock
 	$(BIN)/python -m local.lock_node

@@ -46,8 +46,10 @@ DEV = [
     "codespell>=2.4",
     "grpcio-tools>=1.70",
     "hypothesis>=6.130",
+    "ipykernel>=6.29",
     "matplotlib>=3.10",
     "mypy>=1.15",
+    "nbclient>=0.10",
     "playwright>=1.50",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
@@ -78,6 +80,7 @@ setup(
     ],
     package_data={
         "schemas": ["*.proto", "py.typed", "dictionaries/*.dict"],
+        "pipelines.training": ["schemas/*.pbtxt"],
         "serving.weights": ["*.tflite", "*.json"],
         "webapp": ["templates/**/*", "static/**/*"],
     },
