@@ -4,8 +4,15 @@ from setuptools import setup
 
 BEAM = "apache-beam[gcp]>=2.77,<2.78"
 
-CORE = ["protobuf>=6.33,<7", "cryptography>=45", "zstandard>=0.23", "numpy>=2", "pydantic>=2.11"]
-EDGE = ["paho-mqtt>=2.1", "google-cloud-pubsub>=2.29", "grpcio>=1.70"]
+CORE = [
+    "annotated-types>=0.7",
+    "cryptography>=45",
+    "numpy>=2",
+    "protobuf>=6.33,<7",
+    "pydantic>=2.11",
+    "zstandard>=0.23",
+]
+EDGE = ["paho-mqtt>=2.1", "google-auth>=2.40", "h2>=4.2"]
 PIPELINE = [
     BEAM,
     "google-cloud-bigquery>=3.30",

@@ -3,7 +3,8 @@
 `python -m benchmarks.outbox --json PATH`. Writes are counted by the kernel (`write_bytes` of
 /proc/PID/io) in a process of their own on a real file system, for the real core and outbox and, in the
 same run, for a bare SQLite table that takes the same messages at the same moments. The process figures
-are of the real `hearthwatch-gateway` with ten sensors, a real broker and the Pub/Sub emulator.
+are of the real `hearthwatch-gateway` with ten sensors, a real broker and the Pub/Sub emulator, in the
+environment that a gateway installs, under either uplink.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
-from benchmarks import report
+from benchmarks import gateway_environment, report
 from benchmarks.processes import unwind_on_sigterm
 from benchmarks.recorded import LOCAL_OFFSET_S
 from benchmarks.report import Target
@@ -34,6 +35,7 @@ from edge_client.config_file import load_config
 from edge_client.core import Core
 from edge_client.gateway import open_outbox
 from edge_client.intake import Arrival
+from edge_client.policy import UplinkPolicy
 from local import emulators, parts
 from local.config import HOST, Settings, isolated
 from local.simulator.enrol import enrol
@@ -107,13 +109,16 @@ def main(arguments: list[str] | None = None) -> int:
     load_before = report.load_1min()
     with tempfile.TemporaryDirectory(prefix="hearthwatch-bench-") as folder:
         writes = measure_writes(Path(folder), flags.minutes)
-        process = measure_process(Path(folder), flags.live_s)
+        process, adaptive = (
+            measure_process(Path(folder) / policy, flags.live_s, policy) for policy in UplinkPolicy
+        )
     targets = [
         Target("resident memory, ten sensors", process["rss_mb"], "at most", MEMORY_MB, "MB"),
+        Target("resident memory, ten sensors, adaptive", adaptive["rss_mb"], "at most", MEMORY_MB, "MB"),
         Target("CPU of one core, ten sensors", process["cpu_percent"], "at most", CPU_PERCENT, "%"),
         Target("start to ready, median", process["start_s"]["p50"], "at most", START_S, "s"),
     ]
-    figures = {"seed": SEED, "writes": writes, "process": process}
+    figures = {"seed": SEED, "writes": writes, "process": process, "process_adaptive": adaptive}
     report.write(flags.json, report.document("outbox", figures, targets, load_before))
     for interval, row in writes.items():
         outbox, floor = (row[name]["written_per_payload_byte"] for name in ("outbox", "bare_sqlite"))
@@ -193,8 +198,10 @@ def keep_in_table(folder: Path, interval_s: float, minutes: int) -> Written:
     return Written(payload, _written() - before, commits)
 
 
-def measure_process(folder: Path, live_s: int) -> dict[str, Any]:
+def measure_process(folder: Path, live_s: int, policy: UplinkPolicy) -> dict[str, Any]:
     """The real process: start to ready, then memory and CPU while ten sensors speak."""
+    folder.mkdir()
+    python = gateway_environment.python()
     settings = isolated(folder / "run", warehouse="off")
     wanted = ("mqtt", "pubsub")
     with ExitStack() as stack:
@@ -209,15 +216,16 @@ def measure_process(folder: Path, live_s: int) -> dict[str, Any]:
             broker_host=HOST,
             broker_port=settings.mqtt_port,
             now=dt.datetime.now(dt.UTC),
+            uplink=policy,
         )
         config, log = Path(fleet.members[0].config), folder / "gateway.log"
         starts = []
         for _ in range(_STARTS):
-            process, took_s = _started(config, log, settings)
+            process, took_s = _started(python, config, log, settings)
             starts.append(took_s)
             process.terminate()
             process.wait(timeout=20)
-        process, _ = _started(config, log, settings)
+        process, _ = _started(python, config, log, settings)
         stack.callback(process.wait, 20)
         stack.callback(process.terminate)
         sensors = SensorPublisher(HOST, settings.mqtt_port)
@@ -255,11 +263,13 @@ def _watched(process: psutil.Process, sensors: SensorPublisher, live_s: int) -> 
     }
 
 
-def _started(config: Path, log: Path, settings: Settings) -> tuple[subprocess.Popen[bytes], float]:
+def _started(
+    python: Path, config: Path, log: Path, settings: Settings
+) -> tuple[subprocess.Popen[bytes], float]:
     """Start the gateway → its process, and seconds until it hears its sensors."""
     before = log.read_text().count(_READY) if log.exists() else 0
     began_s = time.monotonic()
-    command = Path(sys.executable).with_name("hearthwatch-gateway")
+    command = python.with_name("hearthwatch-gateway")
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(command), "--config", str(config)],

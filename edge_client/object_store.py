@@ -14,8 +14,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
+
+from edge_client.cloud import Authorization, NoAccess
 
 CLOUD: Final = "https://storage.googleapis.com"
 _SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -71,7 +73,10 @@ class CloudStorage:
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")
         self._base = emulator.rstrip("/") if emulator else CLOUD
         # Credentials are looked for at the first request: most of the time there is none to make.
-        self._authorize: Callable[[], dict[str, str]] = dict if emulator else _CloudAuthorization()
+        authorization = Authorization(_SCOPE)
+        self._authorize: Callable[[], dict[str, str]] = (
+            dict if emulator else lambda: authorization.header(CLOUD)
+        )
         self._bucket, self._timeout_s = bucket, timeout_s
 
     def begin(self, name: str, size: int, md5: bytes) -> str | None:
@@ -123,6 +128,11 @@ class CloudStorage:
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return _Answer(response.status, found, response.read())
+        except NoAccess as error:
+            raise UploadFailed(
+                f"no access to object storage: {error} "
+                "(set GOOGLE_APPLICATION_CREDENTIALS, or STORAGE_EMULATOR_HOST)"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise UploadFailed(f"{method} {parts.netloc}: {error or type(error).__name__}") from error
         finally:
@@ -144,34 +154,3 @@ def arrived(content_range: str | None) -> int:
 
 def _said(answer: _Answer) -> str:
     return f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace').strip()}"
-
-
-class _CloudAuthorization:
-    """Yields the header of a fresh access token."""
-
-    def __init__(self) -> None:
-        self._credentials: Any = None
-        self._request: Any = None
-
-    def __call__(self) -> dict[str, str]:
-        """
-        Raises:
-            UploadFailed: There are no credentials, or no token is given for them.
-        """
-        # 20 MB that a gateway against the emulator does without.
-        import google.auth
-        import google.auth.exceptions
-        import google.auth.transport.requests
-
-        headers: dict[str, str] = {}
-        try:
-            if self._credentials is None:
-                self._credentials, _ = google.auth.default(scopes=[_SCOPE])
-                self._request = google.auth.transport.requests.Request()
-            self._credentials.before_request(self._request, "PUT", CLOUD, headers)
-        except google.auth.exceptions.GoogleAuthError as error:
-            raise UploadFailed(
-                f"no access to object storage: {error} "
-                "(set GOOGLE_APPLICATION_CREDENTIALS, or STORAGE_EMULATOR_HOST)"
-            ) from error
-        return headers

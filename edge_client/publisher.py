@@ -1,23 +1,28 @@
-"""The way out: one small protocol, and Pub/Sub behind it over a thin gRPC channel.
+"""The way out: one small protocol, and Pub/Sub behind it by one gRPC method over our own channel.
 
-The full Pub/Sub client costs 17 MB of memory and hides retries of its own (up to ten minutes); a
-gateway has neither to spare, so the one method it needs is called directly. One publisher serves
-all gateways of a process.
+The full Pub/Sub client and grpc cost 33 MB of memory, and the client hides retries of its own (up to ten
+minutes); a gateway has neither to spare (decision 041). One publisher serves all gateways of a process. Each
+topic has a connection of its own: an alarm never waits in a socket behind a minute.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from edge_client.channel import Channel
+from edge_client.cloud import Authorization, NoAccess
+from edge_client.link import CallFailed, Target
 from schemas.errors import BadInput
 
 MAX_MESSAGE_BYTES: Final = 10 << 20  # of Pub/Sub
-CLOUD_ENDPOINT: Final = "pubsub.googleapis.com:443"
+CLOUD_HOST: Final = "pubsub.googleapis.com"
+_SCOPE: Final = "https://www.googleapis.com/auth/pubsub"
 _METHOD: Final = "/google.pubsub.v1.Publisher/Publish"
 
 
@@ -84,73 +89,74 @@ def _publish_types() -> tuple[Any, Any]:
 _Request, _Response = _publish_types()
 
 # The service's word that the message itself is at fault.
-_REFUSALS: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE})
+_REFUSALS: Final = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE"})
 
 
 class PubsubPublisher:
     """Publishes to the emulator at PUBSUB_EMULATOR_HOST if that is set, else to Pub/Sub itself."""
 
-    def __init__(self, project: str, *, channel: grpc.Channel | None = None) -> None:
+    def __init__(self, project: str) -> None:
         """
         Args:
             project: Google Cloud project id.
-            channel: To use instead of a new one.
 
         Raises:
             BadInput: Neither an emulator nor credentials are configured.
         """
         self._project = project
-        self._channel = channel or _open_channel()
-        self._call: Callable[..., Any] = self._channel.unary_unary(
-            _METHOD,
-            request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=_Response.FromString,
-        )
+        self._target, self._authorize = _way_out()
+        self._channels: dict[str, Channel] = {}
+        self._lock = threading.Lock()
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str], timeout_s: float) -> str:
         """See `Publisher.publish`."""
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise PublishRefused(f"{topic}: message is {len(data)} bytes, limit {MAX_MESSAGE_BYTES}")
         request = _Request(topic=f"projects/{self._project}/topics/{topic}")
         request.messages.add(data=data, attributes=dict(attributes))
         try:
-            response = self._call(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            code = error.code() if isinstance(error, grpc.Call) else None
-            detail = error.details() if isinstance(error, grpc.Call) else str(error)
-            kind = PublishRefused if code in _REFUSALS else PublishFailed
-            raise kind(f"{topic}: {code.name if code else 'error'}: {detail}") from error
+            metadata = {name.lower(): value for name, value in self._authorize().items()}
+            answer = self._channel(topic).call(
+                _METHOD, request.SerializeToString(), metadata.items(), timeout_s
+            )
+        except NoAccess as error:
+            raise PublishFailed(f"{topic}: {error}") from error
+        except CallFailed as error:
+            kind = PublishRefused if error.code in _REFUSALS else PublishFailed
+            raise kind(f"{topic}: {error}") from error
+        response = _Response.FromString(answer)
         if len(response.message_ids) != 1:
             raise PublishFailed(f"{topic}: {len(response.message_ids)} messages confirmed, sent 1")
         return str(response.message_ids[0])
 
     def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
+        """Close the connections."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+
+    def _channel(self, topic: str) -> Channel:
+        with self._lock:
+            if topic not in self._channels:
+                self._channels[topic] = Channel(self._target, f"pubsub-{topic}")
+            return self._channels[topic]
 
 
-def _open_channel() -> grpc.Channel:
-    options = [
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        # After an outage, find the way back within seconds; the lanes bring their own backoff.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        # A router that forgot the connection is noticed by us, not by the next alarm.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-    ]
+def _way_out() -> tuple[Target, Callable[[], dict[str, str]]]:
+    """Where to connect, and what yields the headers that let us in."""
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if emulator:
-        return grpc.insecure_channel(emulator, options)
-    # 20 MB that a gateway against the emulator does without.
-    import google.auth
-    import google.auth.transport.grpc
-    import google.auth.transport.requests
-
+        host, _, port = emulator.rpartition(":")
+        return Target(host, int(port), None), dict
+    authorization = Authorization(_SCOPE)
+    url = f"https://{CLOUD_HOST}/"
     try:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/pubsub"])
-    except google.auth.exceptions.DefaultCredentialsError as error:
+        authorization.find()
+    except NoAccess as error:
         raise BadInput(
-            "no credentials for Pub/Sub: set GOOGLE_APPLICATION_CREDENTIALS, or PUBSUB_EMULATOR_HOST"
+            f"no credentials for Pub/Sub ({error}): "
+            "set GOOGLE_APPLICATION_CREDENTIALS, or PUBSUB_EMULATOR_HOST"
         ) from error
-    request = google.auth.transport.requests.Request()
-    secure: Callable[..., grpc.Channel] = google.auth.transport.grpc.secure_authorized_channel
-    return secure(credentials, request, CLOUD_ENDPOINT, options=options)
+    tls = ssl.create_default_context()
+    tls.set_alpn_protocols(["h2"])
+    return Target(CLOUD_HOST, 443, tls), lambda: authorization.header(url)

@@ -1,0 +1,279 @@
+"""Calls to grpc's own server: answers, errors, deadlines, and connections that die."""
+
+import contextlib
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from edge_client import link
+from edge_client.channel import Channel
+from edge_client.link import CallFailed, Target
+
+PATH = "/test.Echo/Say"
+
+
+class Echo(grpc.GenericRpcHandler):
+    """Answers with the request; `behaviour` may do something else first."""
+
+    def __init__(self):
+        self.metadata, self.behaviour, self.calls = [], lambda _request, _context: None, 0
+
+    def service(self, details):
+        if details.method != PATH:
+            return None
+        return grpc.unary_unary_rpc_method_handler(self.say)
+
+    def say(self, request, context):
+        self.calls += 1
+        self.metadata.append(dict(context.invocation_metadata()))
+        self.behaviour(request, context)
+        return request
+
+
+@contextlib.contextmanager
+def serving(echo, port=0, credentials=None):
+    """→ the port of a server that is stopped at once when its block ends."""
+    options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+    server = grpc.server(ThreadPoolExecutor(16), handlers=[echo], options=options)
+    address = f"127.0.0.1:{port}"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None).wait()
+
+
+@contextlib.contextmanager
+def connected(port, tls=None):
+    with contextlib.closing(Channel(Target("127.0.0.1", port, tls), "test")) as channel:
+        yield channel
+
+
+@pytest.fixture
+def echo():
+    return Echo()
+
+
+def test_message_comes_back_with_its_metadata(echo):
+    with serving(echo) as port, connected(port) as channel:
+        assert channel.call(PATH, b"hello", [("authorization", "Bearer x" * 100)], 5) == b"hello"
+        assert channel.call(PATH, b"", [], 5) == b""
+    assert echo.metadata[0]["authorization"] == "Bearer x" * 100
+
+
+def test_message_larger_than_all_windows_passes(echo):
+    body = bytes(range(256)) * 8_000
+    with serving(echo) as port, connected(port) as channel:
+        for _ in range(3):
+            assert channel.call(PATH, body, [], 20) == body
+
+
+def test_many_threads_share_one_connection(echo):
+    with serving(echo) as port, connected(port) as channel, ThreadPoolExecutor(20) as pool:
+        bodies = [str(number).encode() * 5_000 for number in range(200)]
+        assert list(pool.map(lambda body: channel.call(PATH, body, [], 20), bodies)) == bodies
+
+
+def test_token_is_sent_in_full_only_once(echo):
+    """HPACK's table holds it after the first request."""
+    with serving(echo) as port, forwarding(port) as forward, connected(forward.port) as channel:
+        sizes = []
+        for _ in range(3):
+            before = forward.sent
+            channel.call(PATH, b"x", [("authorization", "Bearer " + "x7" * 400)], 5)
+            sizes.append(forward.sent - before)
+    assert sizes[0] > 500
+    assert max(sizes[1:]) < 100
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED])
+def test_status_of_the_service_is_named(echo, code):
+    echo.behaviour = lambda _request, context: context.abort(code, "bad: größer")
+    with serving(echo) as port, connected(port) as channel:
+        with pytest.raises(CallFailed, match=f"{code.name}: bad: größer") as caught:
+            channel.call(PATH, b"x", [], 5)
+        assert caught.value.code == code.name
+        with pytest.raises(CallFailed, match="UNIMPLEMENTED"):
+            channel.call("/test.Echo/Nothing", b"x", [], 5)
+
+
+def test_call_ends_at_its_deadline_and_the_others_live(echo):
+    release = threading.Event()
+    echo.behaviour = lambda request, _context: request == b"slow" and release.wait(20)
+    with serving(echo) as port, connected(port) as channel:
+        began_s = time.monotonic()
+        with pytest.raises(CallFailed, match="DEADLINE_EXCEEDED"):
+            channel.call(PATH, b"slow", [], 0.5)
+        assert time.monotonic() - began_s < 2
+        assert channel.call(PATH, b"quick", [], 5) == b"quick"
+        release.set()
+
+
+def test_nobody_there_fails_at_once_and_is_found_when_it_comes(echo):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with connected(port) as channel:
+        with pytest.raises(CallFailed, match="UNAVAILABLE"):
+            channel.call(PATH, b"x", [], 5)
+        with serving(echo, port):
+            assert channel.call(PATH, b"x", [], 5) == b"x"
+
+
+def test_service_that_restarts_is_found_again_without_an_error(echo):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with connected(port) as channel:
+        for _ in range(3):
+            with serving(echo, port):
+                assert channel.call(PATH, b"x", [], 5) == b"x"
+
+
+class Forward:
+    """A TCP forwarder; `forget()` lets it drop what its connections say without a word, as a router does."""
+
+    def __init__(self, port):
+        self._target, self.sent, self._connections = port, 0, []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                service = socket.create_connection(("127.0.0.1", self._target))
+                alive = threading.Event()
+                alive.set()
+                self._connections.append((alive, client, service))
+                for pair in ((client, service, True), (service, client, False)):
+                    threading.Thread(target=self._pass, args=(*pair, alive), daemon=True).start()
+
+    def _pass(self, source, sink, counted, alive):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if counted:
+                    self.sent += len(data)
+                if alive.is_set():
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def forget(self):
+        for alive, _, _ in self._connections:
+            alive.clear()
+
+    def close(self):
+        self._server.close()
+        for _, client, service in self._connections:
+            client.close()
+            service.close()
+
+
+def forwarding(port):
+    return contextlib.closing(Forward(port))
+
+
+def test_connection_that_a_router_forgot_costs_a_moment_and_no_call(echo, monkeypatch):
+    monkeypatch.setattr(link, "_SILENT_S", 0.2)
+    with (
+        serving(echo) as port,
+        forwarding(port) as forward,
+        connected(forward.port) as channel,
+    ):
+        channel.call(PATH, b"before", [], 5)
+        forward.forget()
+        time.sleep(0.3)
+        began_s = time.monotonic()
+        assert channel.call(PATH, b"after", [], 5) == b"after"
+        assert time.monotonic() - began_s < 3
+
+
+def test_service_that_never_answers_fails_the_call_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent, connected(silent.getsockname()[1]) as channel:
+        began_s = time.monotonic()
+        with pytest.raises(CallFailed):
+            channel.call(PATH, b"x", [], 1)
+        assert time.monotonic() - began_s < 3
+
+
+def test_service_of_another_protocol_is_told():
+    def answer(server):
+        with contextlib.suppress(OSError):
+            client, _ = server.accept()
+            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(2):
+            threading.Thread(target=answer, args=(server,), daemon=True).start()
+        with connected(server.getsockname()[1]) as channel, pytest.raises(CallFailed, match="UNAVAILABLE"):
+            channel.call(PATH, b"x", [], 3)
+
+
+@pytest.fixture
+def certificate():
+    """→ a server's key and certificate for 127.0.0.1, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, made.public_bytes(Encoding.PEM)
+
+
+def trusting(*certificates):
+    context = ssl.create_default_context(cadata="".join(c.decode() for c in certificates) or None)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def test_calls_over_tls(echo, certificate):
+    credentials = grpc.ssl_server_credentials([certificate])
+    body = bytes(300_000)
+    tls = trusting(certificate[1])
+    with (
+        serving(echo, credentials=credentials) as port,
+        connected(port, tls) as channel,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        assert list(pool.map(lambda _: channel.call(PATH, body, [], 20), range(20))) == [body] * 20
+
+
+def test_certificate_that_is_not_trusted_is_refused(echo, certificate):
+    credentials = grpc.ssl_server_credentials([certificate])
+    refused = pytest.raises(CallFailed, match=r"UNAVAILABLE.*certificate verify failed")
+    with serving(echo, credentials=credentials) as port, connected(port, trusting()) as channel, refused:
+        channel.call(PATH, b"x", [], 5)
+    assert echo.calls == 0
+
+
+def test_closed_channel_makes_no_call(echo):
+    with serving(echo) as port:
+        with connected(port) as channel:
+            channel.call(PATH, b"x", [], 5)
+        with pytest.raises(CallFailed, match="closed"):
+            channel.call(PATH, b"x", [], 5)
