@@ -131,6 +131,16 @@ def test_gateway_imports_neither_beam_nor_tensorflow_nor_the_pipeline():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_running_gateway_keeps_no_validator_no_numpy_and_no_grpc():
+    """They would be two fifths of its memory (docs/decisions/041-gateway-memory.md)."""
+    program = (
+        "import sys, edge_client.main, edge_client.prover; "
+        "print({m.split('.')[0] for m in sys.modules} & {'pydantic', 'numpy', 'grpc', 'requests'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 def test_adaptive_uplink_wants_a_bucket(tmp_path):
     with pytest.raises(ValueError, match=r"uplink.policy is adaptive, limit: needs objects.bucket"):
         make_config(tmp_path, uplink={"policy": "adaptive"})
