@@ -28,7 +28,7 @@ def rows(day: dt.datetime, *, drift: float = 0.0, seed: int = 0) -> list[dict[st
         for minute in range(MINUTES):
             label = int(rng.integers(len(classes)))
             values = (centres[label] + rng.normal(0, 1.0, len(names))).astype(np.float32)
-            values = np.clip(values, -7.5, 7.5)
+            values = np.clip(values, -4.9, 4.9)  # drifted, still within the schema
             values[names.index(DRIFTED)] += np.float32(drift)
             moment = (day + dt.timedelta(hours=minute % 24, minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
             made.append(
