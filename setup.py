@@ -23,7 +23,7 @@ PIPELINE = [
     "ai-edge-litert>=2",
     "fastavro>=1.10",
 ]
-TRAIN = ["tensorflow>=2.21,<2.22", "ai-edge-litert>=2", "soundfile>=0.13", "scipy>=1.15"]
+TRAIN = ["tensorflow>=2.21,<2.22", "ai-edge-litert>=2", "onnx>=1.19", "soundfile>=0.13", "scipy>=1.15"]
 WEB = [
     "fastavro>=1.10",
     "flask>=3.1",
@@ -62,6 +62,7 @@ DEV = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.8",
     "ruff>=0.11",
+    "scikit-learn>=1.7",
     "types-protobuf",
     "types-psutil",
 ]

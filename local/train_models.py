@@ -1,4 +1,4 @@
-"""`make models`: train the four models, convert them, write weights and cards to serving/weights."""
+"""`make models`: train the models, convert them, write weights and cards to serving/weights."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 import keras
 
 from local import recordings
-from local.training import families, nets
+from local.training import families
+from local.training.convert import convert
+from local.training.trained import Trained
 from schemas.features import FEATURE_VERSION, Family
-from serving.cards import MAX_WEIGHTS_BYTES, WEIGHTS, ModelCard
+from serving.cards import MAX_LARGE_BYTES, MAX_WEIGHTS_BYTES, WEIGHTS, Lineage, ModelCard, line_of
 
 _LOG = logging.getLogger("train_models")
 DEFAULT_SEED = 20_260_901
-DEFAULT_VERSION = "1"
 
 
-def train(family: Family, folder: Path | None, out: Path, version: str, seed: int, share: float) -> ModelCard:
-    """Train one family and write `{family}-{version}.tflite` and `.json` to `out`.
+def train(family: Family, folder: Path | None, out: Path, seed: int, share: float) -> list[ModelCard]:
+    """Train one family and write weights and card of each of its models to `out`.
 
     Args:
         share: Part of the usual data and epochs; tests take little.
@@ -34,15 +35,21 @@ def train(family: Family, folder: Path | None, out: Path, version: str, seed: in
         ValueError: The weights are too large to ship.
     """
     keras.utils.set_random_seed(seed)
-    made = families.FAMILIES[family](folder, seed, share)
-    weights, parity = nets.convert(made.net, made.probe)
-    if len(weights) > MAX_WEIGHTS_BYTES:
-        raise ValueError(f"weights of {family} are {len(weights)} bytes, limit {MAX_WEIGHTS_BYTES}")
+    out.mkdir(parents=True, exist_ok=True)
+    return [_write(family, made, out, seed) for made in families.FAMILIES[family](folder, seed, share)]
+
+
+def _write(family: Family, made: Trained, out: Path, seed: int) -> ModelCard:
+    weights, parity = convert(made.net, made.probe)
+    limit = MAX_WEIGHTS_BYTES if made.tier == "small" else MAX_LARGE_BYTES
+    if len(weights) > limit:
+        raise ValueError(f"weights of {family}, {made.tier}, are {len(weights)} bytes, limit {limit}")
     card = ModelCard(
         family=family,
-        version=version,
+        tier=made.tier,
+        version=made.version,
         title=made.title,
-        weights=f"{family}-{version}.tflite",
+        weights=f"{line_of(family, made.tier)}-{made.version}.tflite",
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         weights_bytes=len(weights),
         feature_version=FEATURE_VERSION,
@@ -56,8 +63,9 @@ def train(family: Family, folder: Path | None, out: Path, version: str, seed: in
         figures=tuple(made.figures),
         intended_use=made.intended_use,
         limits=made.limits,
+        licence=made.licence,
+        lineage=Lineage(run=f"make models; Keras {keras.__version__} on {keras.backend.backend()}"),
     )
-    out.mkdir(parents=True, exist_ok=True)
     (out / card.weights).write_bytes(weights)
     (out / f"{card.model_version}.json").write_text(card.model_dump_json(indent=1) + "\n")
     return card
@@ -68,7 +76,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=sorted(families.FAMILIES), action="append")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--version", default=DEFAULT_VERSION)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--share", type=float, default=1.0, help="part of the data and epochs (0 to 1)")
     options = parser.parse_args(arguments)
@@ -79,16 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
     for family in options.family or families.FAMILIES:
         started = time.monotonic()
         _LOG.info("%s: training …", family)
-        card = train(family, folder, options.out, options.version, options.seed, options.share)
-        for figure in card.figures:
-            interval = f"{figure.low:.3f}–{figure.high:.3f}"
-            _LOG.info(
-                "  %-42s %.3f (%s, n=%d) %s", figure.name, figure.value, interval, figure.n, figure.data
-            )
-        seconds = time.monotonic() - started
-        _LOG.info(
-            "%s: %d bytes, parity %.1e, %.0f s", card.model_version, card.weights_bytes, card.parity, seconds
-        )
+        for card in train(family, folder, options.out, options.seed, options.share):
+            for figure in card.figures:
+                interval = f"{figure.low:.3f}–{figure.high:.3f}"
+                _LOG.info(
+                    "  %-42s %.3f (%s, n=%d) %s", figure.name, figure.value, interval, figure.n, figure.data
+                )
+            _LOG.info("%s: %d bytes, parity %.1e", card.model_version, card.weights_bytes, card.parity)
+        _LOG.info("%s: %.0f s", family, time.monotonic() - started)
     return 0
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from local.training import measure, nets
+from local.training import convert, measure, nets
 from local.training.examples import Examples
 from serving.cards import MAX_PARITY
 
@@ -23,7 +23,7 @@ def learnt():
 
 def test_converted_weights_compute_what_the_net_computes(learnt):
     net, examples = learnt
-    weights, parity = nets.convert(net, examples.inputs[:50])
+    weights, parity = convert.convert(net, examples.inputs[:50])
     assert parity <= MAX_PARITY
     assert len(weights) > 1000
     predicted = net.predict(examples.inputs, verbose=0).argmax(axis=1)
@@ -34,9 +34,9 @@ def test_a_conversion_that_differs_is_refused(learnt, monkeypatch):
     net, examples = learnt
     for wrong in (np.nan, 0.3):
         answer = np.full((4, 2), wrong)
-        monkeypatch.setattr(nets, "_run", lambda _weights, _batch, answer=answer: answer)
+        monkeypatch.setattr(convert, "_run", lambda _weights, _batch, answer=answer: answer)
         with pytest.raises(ArithmeticError, match="differs by"):
-            nets.convert(net, examples.inputs[:4])
+            convert.convert(net, examples.inputs[:4])
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,35 @@ def test_recall_is_counted_by_class():
         "recall of a": (0.5, 2),
         "recall of b": (1.0, 2),
     }
+
+
+def test_a_temperature_makes_overconfident_probabilities_honest():
+    rng = np.random.default_rng(2)
+    true = rng.uniform(0.5, 0.95, 4000)  # how often the first class is right
+    labels = (rng.uniform(size=true.size) > true).astype(np.intp)
+    logits = np.log(true / (1 - true)) * 2.0  # twice too sure
+    said = np.stack([1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits))], axis=1)
+    assert nets.temperature(said, labels) == pytest.approx(2.0, rel=0.15)
+
+
+def test_cooling_divides_the_logits_and_keeps_the_order(learnt):
+    net, examples = learnt
+    hot = keras.models.clone_model(net)
+    hot.set_weights(net.get_weights())
+    hot.layers[1].finalize_state()
+    before = nets.probabilities(hot, examples.inputs[:50])
+    nets.cool(hot, 2.0)
+    after = nets.probabilities(hot, examples.inputs[:50])
+    odds = np.log(before[:, 1] / before[:, 0])
+    assert np.log(after[:, 1] / after[:, 0]) == pytest.approx(odds / 2, rel=1e-3, abs=1e-3)
+
+
+def test_a_head_on_a_trunk_answers_as_one_net():
+    trunk_input = keras.Input((4,))
+    trunk = keras.Model(trunk_input, keras.ops.concatenate([trunk_input, -trunk_input], axis=1))
+    inputs = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+    features = nets.probabilities(trunk, inputs)
+    top = nets.head(features, 3)
+    whole = nets.probabilities(nets.joined(trunk, top), inputs)
+    assert whole == pytest.approx(nets.probabilities(top, features), abs=1e-6)
+    assert whole.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
