@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from local import recordings
 from local.recordings import SoundRecording
 from local.training import measure, nets, sound_models, sounds, yamnet
 from local.training.examples import Examples, Rng
+from local.training.sound_corpus import Corpus, corpus
 from local.training.sound_models import Pool
 from local.training.trained import TEST_SEED, Trained, Use, scaled, synthetic_source
 from serving.cards import DataSource, Figure, Tier
 
-ESC_TEST_FOLD: Final = 5
 ESC_HELD_OUT_FOLD: Final = 3  # sets the temperature, then joins the training
 SYNTHETIC_EACH: Final = 400
 WINDOWS: Final = {"esc10": 10, "household_cc": 24}
 FALSE_LIMIT: Final = 0.01  # of held-out clips that are no alarm: where the alarm's threshold is set
 _HAZARDS: Final = (*sounds.ALARM_CLASSES, "glass_break")
-
-
-class Corpus(NamedTuple):
-    """Recordings by their part in the work."""
-
-    train: list[SoundRecording]
-    test_esc: list[SoundRecording]
-    test_house: list[SoundRecording]
-    sesa: list[SoundRecording]
-
-
-def corpus(folder: Path | None) -> Corpus:
-    """ESC-10's folds 1 to 3 and every other file of household_cc train; SESA never does."""
-    found = recordings.sounds(folder)
-    esc = [r for r in found if r.corpus == "esc10" and r.trainable]
-    house = [r for r in found if r.corpus == "household_cc" and r.trainable]
-    return Corpus(
-        [*(r for r in esc if r.fold != ESC_TEST_FOLD), *house[0::2]],
-        [r for r in esc if r.fold == ESC_TEST_FOLD],
-        house[1::2],
-        [r for r in found if r.corpus == "sesa"],
-    )
 
 
 def train_sound(folder: Path | None, seed: int, share: float) -> tuple[Trained, Trained]:
