@@ -76,6 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--batches", type=int, default=DEFAULT_BATCHES, help="alarming minute batches (default %(default)s)"
     )
+    parser.add_argument(
+        "--one-way", action="store_true", help="urgent events by their own job alone, not by the second too"
+    )
     flags = parser.parse_args(arguments)
     if flags.events > flags.homes * len(stimuli.HAZARDS):
         parser.error(f"--events is {flags.events}, limit {flags.homes * len(stimuli.HAZARDS)}: two a home")
@@ -84,7 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
     unwind_on_sigterm()
     load_before = report.load_1min()
     with tempfile.TemporaryDirectory(prefix="hearthwatch-bench-") as folder:
-        figures = measure(isolated(Path(folder)), flags.homes, flags.events, flags.batches)
+        figures = measure(
+            isolated(Path(folder)), flags.homes, flags.events, flags.batches, one_way=flags.one_way
+        )
     targets = targets_of(figures)
     report.write(flags.json, report.document("latency", figures, targets, load_before))
     for line in (*lines_of(figures), *(target.line() for target in targets)):
@@ -92,7 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(lane["missing"] for lane in (figures["urgent"], figures["minutes"])) else 0
 
 
-def measure(settings: Settings, homes: int, events: int, batches: int) -> dict[str, Any]:
+def measure(
+    settings: Settings, homes: int, events: int, batches: int, *, one_way: bool = False
+) -> dict[str, Any]:
     """Start everything, provoke, look, stop everything → figures."""
     rng = random.Random(SEED)
     minutes = stimuli.alarming_minutes()
@@ -109,6 +116,8 @@ def measure(settings: Settings, homes: int, events: int, batches: int) -> dict[s
     # Enrolled beyond the homes that run: gateways in whose name minutes can be sent.
     fleet = street.model_copy(update={"homes": homes + batches})
     listed = [*parts.system(settings, fleet), parts.homes(settings, street)]
+    if one_way:
+        listed = [_without_urgent(part) if part.name == "monitor-minutes" else part for part in listed]
     _progress(f"starting {len(listed)} parts")
     with ExitStack() as stack:
         stack.callback(supervise.stop, settings)
@@ -135,6 +144,7 @@ def measure(settings: Settings, homes: int, events: int, batches: int) -> dict[s
         alarms = read_alarms(settings, desk)
     return {
         "homes": homes,
+        "one_way": one_way,
         "start_s": start_s,
         "urgent": lane_figures(urgent, alarms, urgent_hops),
         "minutes": lane_figures(published, alarms, minutes_hops),
@@ -246,6 +256,13 @@ def _cloud_hops(seen: Seen) -> dict[str, float]:
         "evidence_to_firestore": _s(seen.recorded_us, seen.committed_us),
         **({"firestore_to_browser": _s(seen.committed_us, seen.painted_us)} if seen.painted_us else {}),
     }
+
+
+def _without_urgent(job: parts.Part) -> parts.Part:
+    """The job of all lanes, without the lane that has a job of its own."""
+    command = [one for one in job.command if one != "urgent" and "/urgent-" not in one]
+    assert len(command) == len(job.command) - 2, "one subscription and one lane"
+    return job._replace(command=command)
 
 
 def _wait_for_homes(settings: Settings) -> None:
