@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import json
 import math
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -67,11 +68,18 @@ class Compaction:
         return done
 
     def _round(self, day: str, new: list[Found]) -> int:
+        draft = f"{self.compacted}/{day_folder(day)}/draft-{uuid.uuid4().hex}"  # of this run alone
+        try:
+            return self._merge(day, new, draft)
+        finally:
+            (match,) = FileSystems.match([f"{draft}-*"])
+            FileSystems.delete([entry.path for entry in match.metadata_list])
+
+    def _merge(self, day: str, new: list[Found], draft: str) -> int:
         known = manifests(self.compacted)
         before = known.get(day)
         folder = f"{self.compacted}/{day_folder(day)}"
         indexes = list(_indexes_near(known, day, self.compacted))
-        draft = f"{folder}/draft"
         paths = [found.path for found in new]
         with self.make_pipeline() as pipeline:
             names = (
@@ -100,9 +108,8 @@ class Compaction:
         read = [one for one in inputs if not one.fault]
         if read:
             readable = [path for path in paths if relative(path, self.archive) not in faulty]
-            self._verify(folder, readable, written, indexes)
+            self._verify(folder, draft, readable, written, indexes)
             commit(self.compacted, self._manifest(day, before, read, written))
-        FileSystems.delete([f"{draft}-inputs", f"{draft}-parts", *([f"{draft}-faults"] if read else [])])
         return int(bool(read))
 
     def _manifest(
@@ -123,15 +130,17 @@ class Compaction:
             counts=add_counts(before.counts, counts) if before else counts,
         )
 
-    def _verify(self, folder: str, paths: list[str], written: list[WrittenPart], indexes: list[str]) -> None:
+    def _verify(
+        self, folder: str, draft: str, paths: list[str], written: list[WrittenPart], indexes: list[str]
+    ) -> None:
         with self.make_pipeline() as pipeline:
             faults = (
                 pipeline | "ReadObjects" >> beam.Create(paths),
                 pipeline | "WrittenParts" >> _create([one.part for one in written]),
                 pipeline | "KnownIndexes" >> _create(indexes),
             ) | "VerifyParts" >> VerifyParts(folder, self.tombstones)
-            _ = faults | "GatherFaults" >> GatherLines(f"{folder}/draft-faults")
-        found = gathered(f"{folder}/draft-faults")
+            _ = faults | "GatherFaults" >> GatherLines(f"{draft}-faults")
+        found = gathered(f"{draft}-faults")
         if found:
             shown = "; ".join(found[:_SHOWN])
             raise NotVerified(f"{folder}: {len(found)} faults, nothing was committed: {shown}")

@@ -1,7 +1,7 @@
 """Manifests of the compacted archive: which files count, and what of the landing archive is new.
 
 Rules in plain functions first, then the few calls to storage. Compaction of one archive is one job at a
-time: in object storage a manifest is created only if its number is free, so that of two the later fails.
+time: a manifest is created only if its number is free, so that of two the later commits nothing.
 """
 
 from __future__ import annotations
@@ -172,9 +172,14 @@ def commit(compacted: str, manifest: Manifest) -> str:
         FileExistsError: Another job committed this number.
     """
     path = f"{compacted.rstrip('/')}/{day_folder(manifest.day)}/{manifest_name(manifest.number)}"
-    if FileSystems.exists(path):
-        raise FileExistsError(f"{path} exists: another compaction of this archive runs, or ran meanwhile")
-    write_object(path, manifest.model_dump_json(indent=1).encode() + b"\n")
+    try:
+        if FileSystems.exists(path):  # the stand-in for object storage knows no precondition
+            raise FileExistsError(path)
+        write_object(path, manifest.model_dump_json(indent=1).encode() + b"\n", only_new=True)
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{path} exists: another compaction of this archive runs, or ran meanwhile"
+        ) from error
     return path
 
 

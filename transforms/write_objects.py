@@ -24,7 +24,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
 from apache_beam.metrics import Metrics
 from google.api_core import retry
-from google.api_core.exceptions import ServerError, TooManyRequests
+from google.api_core.exceptions import PreconditionFailed, ServerError, TooManyRequests
 
 from schemas.archive import partition
 
@@ -61,28 +61,42 @@ def avro_bytes(rows: Iterable[dict[str, Any]], schema: Any, sync_marker: bytes =
     return sink.getvalue()
 
 
-def write_object(path: str, data: bytes) -> None:
+def write_object(path: str, data: bytes, *, only_new: bool = False) -> None:
     """Put a whole object. An object store shows it only when complete; a local file is made so here.
 
+    Args:
+        only_new: Of several who write this name at once, one succeeds.
+
     Raises:
+        FileExistsError: `only_new`, and another content is there.
         google.api_core.exceptions.RetryError: gs:// and the service was away for `OUTAGE_S`.
         GoogleAPICallError: gs:// and the service refused.
         OSError: The file could not be written.
     """
     if path.startswith(_GCS):
-        _put_patiently(path, data)
+        try:
+            _put_patiently(path, data, only_new)
+        except PreconditionFailed as error:
+            if _blob(path).download_as_bytes() != data:  # else it was ours, and its answer was lost
+                raise FileExistsError(path) from error
         return
     if "://" in path:
         with FileSystems.create(path) as sink:
             sink.write(data)
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    partial = f"{path}.part"
+    partial = f"{path}.{uuid.uuid4().hex}.part" if only_new else f"{path}.part"
     with open(partial, "wb") as sink:
         sink.write(data)
         sink.flush()
         os.fsync(sink.fileno())
-    os.replace(partial, path)
+    if not only_new:
+        os.replace(partial, path)
+        return
+    try:
+        os.link(partial, path)
+    finally:
+        os.unlink(partial)
 
 
 def _report(error: Exception) -> None:
@@ -92,11 +106,17 @@ def _report(error: Exception) -> None:
 @retry.Retry(
     predicate=retry.if_exception_type(*_AWAY), initial=0.5, maximum=5.0, timeout=OUTAGE_S, on_error=_report
 )
-def _put_patiently(path: str, data: bytes) -> None:
+def _put_patiently(path: str, data: bytes, only_new: bool) -> None:
     """One request, where gcsio's writer takes two and gives up after two minutes."""
+    condition = {"if_generation_match": 0} if only_new else {}  # "generation 0" is no object
+    _blob(path).upload_from_string(
+        data, "application/octet-stream", timeout=_CALL_TIMEOUT_S, retry=None, **condition
+    )
+
+
+def _blob(path: str) -> Any:
     bucket, _, name = path.removeprefix(_GCS).partition("/")
-    blob = _gcs(os.environ.get("STORAGE_EMULATOR_HOST", "")).client.bucket(bucket).blob(name)
-    blob.upload_from_string(data, "application/octet-stream", timeout=_CALL_TIMEOUT_S, retry=None)
+    return _gcs(os.environ.get("STORAGE_EMULATOR_HOST", "")).client.bucket(bucket).blob(name)
 
 
 @functools.lru_cache(maxsize=1)

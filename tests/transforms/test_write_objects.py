@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
-from google.api_core.exceptions import Forbidden, RetryError, ServiceUnavailable
+from google.api_core.exceptions import Forbidden, PreconditionFailed, RetryError, ServiceUnavailable
 
 from transforms import write_objects
 from transforms.write_objects import OUTAGE_S, write_object
@@ -84,3 +86,61 @@ def test_a_client_is_made_for_each_endpoint_that_the_environment_names(
         write_object(f"gs://bucket/{name}", b"x")
     assert [list(storage.stored) for storage in made] == [["bucket/a", "bucket/b"], ["bucket/c"]]
     write_objects._gcs.cache_clear()
+
+
+def test_of_many_who_write_a_new_file_at_once_one_succeeds(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "manifest"
+
+    def write(number: int) -> int:
+        try:
+            write_object(str(path), b"%d" % number, only_new=True)
+        except FileExistsError:
+            return 0
+        return number
+
+    with ThreadPoolExecutor(16) as pool:
+        won = [number for number in pool.map(write, range(1, 101)) if number]
+    assert len(won) == 1
+    assert path.read_bytes() == b"%d" % won[0]
+    assert list(path.parent.iterdir()) == [path]
+
+
+class Preconditions:
+    """Object storage that keeps `ifGenerationMatch=0`, as its documentation says; the stand-in ignores it."""
+
+    def __init__(self, lost_answers: int = 0) -> None:
+        self.stored: dict[str, bytes] = {}
+        self.lost_answers = lost_answers
+        self.client = SimpleNamespace(bucket=lambda _: SimpleNamespace(blob=self._blob))
+
+    def _blob(self, name: str) -> Any:
+        def put(data: bytes, *_: Any, if_generation_match: int | None = None, **__: Any) -> None:
+            if if_generation_match == 0 and name in self.stored:
+                raise PreconditionFailed("412")
+            self.stored[name] = data
+            if self.lost_answers:
+                self.lost_answers -= 1
+                raise requests.ConnectionError("the answer was lost")
+
+        return SimpleNamespace(upload_from_string=put, download_as_bytes=lambda: self.stored[name])
+
+
+def _with_preconditions(storage: Preconditions, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(write_objects, "_gcs", lambda _: storage)
+    patch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda _: None)
+
+
+def test_the_second_to_write_a_new_object_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Preconditions()
+    _with_preconditions(storage, monkeypatch)
+    write_object("gs://bucket/m", b"first", only_new=True)
+    with pytest.raises(FileExistsError):
+        write_object("gs://bucket/m", b"second", only_new=True)
+    assert storage.stored == {"m": b"first"}
+
+
+def test_a_new_object_whose_answer_was_lost_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Preconditions(lost_answers=1)
+    _with_preconditions(storage, monkeypatch)
+    write_object("gs://bucket/m", b"first", only_new=True)
+    assert storage.stored == {"m": b"first"}
