@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -71,22 +71,27 @@ class Erasure:
     def _objects(self, dry_run: bool) -> Iterator[Found]:
         places = [*self.folders, self.compacted]
         objects = [(place, path) for place in places for path in self._files(place)]
-        draft = f"{self.compacted.rstrip('/')}/{_DRAFT}-objects"
-        with batch_pipeline(self.rest) as pipeline:
-            lines = (
-                pipeline
-                | "Objects" >> beam.Create(objects).with_output_types(tuple[str, str])
-                | "EraseObjects" >> EraseObjects(self.home_id, dry_run)
-            )
-            _ = lines | "GatherObjects" >> GatherLines(draft)
-        told = [json.loads(line) for line in gathered(draft)]
-        FileSystems.delete([draft])
+        told = self._told("Objects", objects, EraseObjects(self.home_id, dry_run))
         for place in places:
             own = [one for one in told if one["place"] == place]
             name = "compacted: ledger, training, other files" if place == self.compacted else place
             faults = tuple(one["fault"] for one in own if one["fault"])
             scanned = sum(origin == place for origin, _ in objects)
             yield Found(name, sum(one["rows"] for one in own), scanned, faults=faults)
+
+    def _told(self, what: str, places: list[tuple[str, str]], erase: beam.PTransform) -> list[dict[str, Any]]:
+        """Run a job over places → what it says of those in which it found the home."""
+        draft = f"{self.compacted.rstrip('/')}/{_DRAFT}-{what.lower()}"
+        with batch_pipeline(self.rest) as pipeline:
+            _ = (
+                pipeline
+                | what >> beam.Create(places).with_output_types(tuple[str, str])
+                | f"Erase{what}" >> erase
+                | f"Gather{what}" >> GatherLines(draft)
+            )
+        told = [json.loads(line) for line in gathered(draft)]
+        FileSystems.delete([draft])
+        return told
 
     def _files(self, folder: str) -> list[str]:
         """All files of a folder, or the file itself, but those that a manifest of the archive names."""
@@ -116,16 +121,7 @@ class Erasure:
             for day, manifest in current.items()
             for part in manifest.parts
         ]
-        draft = f"{compacted}/{_DRAFT}-parts"
-        with batch_pipeline(self.rest) as pipeline:
-            lines = (
-                pipeline
-                | "Parts" >> beam.Create(parts).with_output_types(tuple[str, str])
-                | "EraseParts" >> EraseParts(self.home_id, dry_run)
-            )
-            _ = lines | "GatherParts" >> GatherLines(draft)
-        told = [json.loads(line) for line in gathered(draft)]
-        FileSystems.delete([draft])
+        told = self._told("Parts", parts, EraseParts(self.home_id, dry_run))
         if not dry_run:
             for day, manifest in current.items():
                 own = [one for one in told if one["folder"].endswith(f"/{day_folder(day)}")]

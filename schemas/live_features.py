@@ -19,11 +19,10 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.coarse_mel import pack_log_mel, unpack_log_mel
 from schemas.errors import BadInput
 from schemas.features import FEATURE_VERSION, input_shape, model_input
+from schemas.payloads import check_origin
 from schemas.readings import (
     AIR_CHANNELS,
     ALL_SECONDS,
-    MAX_ID_CHARS,
-    MINUTE_US,
     READING_KINDS,
     air_samples,
     pir_waveform,
@@ -148,20 +147,7 @@ def check_features(features: pb.Features) -> None:
     Raises:
         BadInput: Unknown kind, bad id, minute, or a number of values that the family does not have.
     """
-    if features.kind not in READING_KINDS:
-        raise BadInput(f"features.kind is {features.kind}, known kinds {sorted(READING_KINDS)}")
-    if not 1 <= len(features.sensor_id) <= MAX_ID_CHARS:
-        raise BadInput(f"sensor_id has {len(features.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
-    if len(features.room) > MAX_ID_CHARS:
-        raise BadInput(f"room has {len(features.room)} characters, limit {MAX_ID_CHARS}")
-    if len(features.model) > MAX_ID_CHARS:
-        raise BadInput(f"model has {len(features.model)} characters, limit {MAX_ID_CHARS}")
-    if len(features.reading_id) != 16:
-        raise BadInput(f"reading_id is {len(features.reading_id)} bytes, limit exactly 16")
-    if features.minute_us % MINUTE_US:
-        raise BadInput(f"minute_us is {features.minute_us}, not the start of a minute")
-    if features.HasField("battery_percent") and features.battery_percent > 100:
-        raise BadInput(f"battery_percent is {features.battery_percent}, limit 100")
+    check_origin(features, "features")
     family = READING_KINDS[features.kind]
     _check_count("summary", len(features.summary), len(SUMMARY_NAMES[family]))
     if features.feature_version != FEATURE_VERSION:

@@ -67,6 +67,31 @@ def reading_id(gateway_id: str, sensor_id: str, minute_us: int) -> bytes:
     return hashlib.sha256(f"{gateway_id}|{sensor_id}|{minute_us}".encode()).digest()[:16]
 
 
+def check_origin(reading: pb.Reading | pb.Features, name: str) -> None:
+    """What a reading says of itself beside its payload, in either form.
+
+    Args:
+        name: Of the form, for messages.
+
+    Raises:
+        BadInput: Unknown kind, bad id, room, minute or battery.
+    """
+    if reading.kind not in READING_KINDS:
+        raise BadInput(f"{name}.kind is {reading.kind}, known kinds {sorted(READING_KINDS)}")
+    if not 1 <= len(reading.sensor_id) <= MAX_ID_CHARS:
+        raise BadInput(f"sensor_id has {len(reading.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
+    if len(reading.room) > MAX_ID_CHARS:
+        raise BadInput(f"room has {len(reading.room)} characters, limit {MAX_ID_CHARS}")
+    if len(reading.model) > MAX_ID_CHARS:
+        raise BadInput(f"model has {len(reading.model)} characters, limit {MAX_ID_CHARS}")
+    if len(reading.reading_id) != 16:
+        raise BadInput(f"reading_id is {len(reading.reading_id)} bytes, limit exactly 16")
+    if reading.minute_us % MINUTE_US:
+        raise BadInput(f"minute_us is {reading.minute_us}, not the start of a minute")
+    if reading.HasField("battery_percent") and reading.battery_percent > 100:
+        raise BadInput(f"battery_percent is {reading.battery_percent}, limit 100")
+
+
 def check_size(data: bytes, shape: tuple[int, ...], item_bytes: int, field: str) -> None:
     """Is it exactly an array of this shape?
 

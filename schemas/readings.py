@@ -26,6 +26,7 @@ from schemas.payloads import (
     READING_KINDS,
     SECONDS,
     Channel,
+    check_origin,
     check_size,
     reading_id,
 )
@@ -127,20 +128,7 @@ def check_reading(reading: pb.Reading) -> None:
     Raises:
         BadInput: Unknown kind, a payload of another kind, bad size, range, minute or id.
     """
-    if reading.kind not in READING_KINDS:
-        raise BadInput(f"reading.kind is {reading.kind}, known kinds {sorted(READING_KINDS)}")
-    if not 1 <= len(reading.sensor_id) <= MAX_ID_CHARS:
-        raise BadInput(f"sensor_id has {len(reading.sensor_id)} characters, limits 1 to {MAX_ID_CHARS}")
-    if len(reading.room) > MAX_ID_CHARS:
-        raise BadInput(f"room has {len(reading.room)} characters, limit {MAX_ID_CHARS}")
-    if len(reading.model) > MAX_ID_CHARS:
-        raise BadInput(f"model has {len(reading.model)} characters, limit {MAX_ID_CHARS}")
-    if len(reading.reading_id) != 16:
-        raise BadInput(f"reading_id is {len(reading.reading_id)} bytes, limit exactly 16")
-    if reading.minute_us % MINUTE_US:
-        raise BadInput(f"minute_us is {reading.minute_us}, not the start of a minute")
-    if reading.HasField("battery_percent") and reading.battery_percent > 100:
-        raise BadInput(f"battery_percent is {reading.battery_percent}, limit 100")
+    check_origin(reading, "reading")
     expected, got = READING_KINDS[reading.kind], reading.WhichOneof("payload")
     if got != expected:
         raise BadInput(f"payload is {got}, sensor kind is {expected}")

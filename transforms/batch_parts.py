@@ -48,34 +48,30 @@ class Fault(NamedTuple):
 
 
 def accepted_reading(message: RawMessage, header: pb.Header, reading: pb.Reading) -> AcceptedReading:
-    return AcceptedReading(
-        home_id=header.home_id,
-        gateway_id=header.gateway_id,
-        batch_id=str(batch_id(header)),
-        epoch=header.epoch.hex(),
-        seq=header.seq,
-        reading=reading.SerializeToString(),
-        family=READING_KINDS[reading.kind],
-        arming_mode=ARMING_MODES.get(header.arming.mode, ""),
-        publish_us=message.publish_us,
-        lane=message.lane,
-    )
+    return _accepted(message, header, READING_KINDS[reading.kind], reading=reading.SerializeToString())
 
 
 def accepted_features(message: RawMessage, header: pb.Header, features: pb.Features) -> AcceptedReading:
     """Of completed features: the same reading as the one whose payload follows."""
+    family = READING_KINDS[features.kind]
+    return _accepted(message, header, family, features=features.SerializeToString())
+
+
+def _accepted(
+    message: RawMessage, header: pb.Header, family: str, reading: bytes = b"", features: bytes = b""
+) -> AcceptedReading:
     return AcceptedReading(
         home_id=header.home_id,
         gateway_id=header.gateway_id,
         batch_id=str(batch_id(header)),
         epoch=header.epoch.hex(),
         seq=header.seq,
-        reading=b"",
-        family=READING_KINDS[features.kind],
+        reading=reading,
+        family=family,
         arming_mode=ARMING_MODES.get(header.arming.mode, ""),
         publish_us=message.publish_us,
         lane=message.lane,
-        features=features.SerializeToString(),
+        features=features,
     )
 
 
