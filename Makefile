@@ -1,7 +1,7 @@
 # Hearthwatch on one machine. `make` alone prints the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit faults lint models train bench proto lock clean
+.PHONY: help setup demo test test-unit faults lint models train bench detection proto lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -50,6 +50,10 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	$(BIN)/python -m benchmarks.uplink --json run/bench/uplink.json
 	$(BIN)/python -m benchmarks.compression --json run/bench/compression.json
 	$(BIN)/python -m benchmarks.outbox --json run/bench/outbox.json
+
+detection: setup  ## measure detection on the recordings of HEARTHWATCH_RECORDINGS; renews docs/detection
+	@mkdir -p run/bench
+	@$(BIN)/python -m benchmarks.detection --docs --json run/bench/detection.json $(ARGS) > /dev/null
 
 proto: setup  ## generate the Python code of schemas/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. schemas/hearthwatch_v1.proto

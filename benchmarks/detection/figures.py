@@ -197,11 +197,11 @@ def per(figure: Figure) -> str:
     """A rate for a table.
 
     >>> per(rate("false alarms", 0, 100.0, "day", "real", "rooms"))
-    '0 in 100 days, at most 0.03 a day'
+    '0 in 100 days, at most 0.03 per day'
     """
-    several = "" if figure["exposure"] == 1 else "s"
-    exposure = f"{figure['exposure']:.3g} {figure['unit']}{several}"
-    return f"{figure['events']} in {exposure}, at most {figure['upper']:.2g} a {figure['unit']}"
+    exposure = f"{figure['exposure']:.3g}"
+    exposure += f" {figure['unit']}" + ("" if exposure == "1" else "s")
+    return f"{figure['events']} in {exposure}, at most {figure['upper']:.2g} per {figure['unit']}"
 
 
 def _base(

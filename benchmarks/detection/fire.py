@@ -8,6 +8,7 @@ temperature, CO and CO2; what they did not measure stays at rest.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -100,7 +101,7 @@ def ordinary_seconds(room: RoomMinutes, seed: int = 1) -> Iterator[list[tuple[in
     CO and VOC were not recorded and stay at rest.
     """
     rng = np.random.default_rng(seed)
-    at = np.array([minute.timestamp() for minute in room.minutes])
+    at = np.array([minute.replace(tzinfo=dt.UTC).timestamp() for minute in room.minutes])
     cuts = np.flatnonzero(np.diff(at) > _GAP_S) + 1
     for part in np.split(np.arange(at.size), cuts):
         if part.size < 2:

@@ -1,0 +1,197 @@
+"""A home as a whole: break-ins found, families left alone, and what fusion adds to the gateway's rules.
+
+Real: one home's door and PIRs over two weeks (uci_adl_binary; no commercial use, so nothing is learnt
+from it). It holds no intrusion: it gives false alarms. Synthetic, and apart: bursts of entry put
+into its absences, scripted entries in simulated homes (sounds, doors and PIR waveforms through the
+models), and simulated armed time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.detection import armed_time, figures, plots, recorded_home
+from benchmarks.detection.page import table
+from benchmarks.detection.played import NEVER, SENSES, Played, play
+from local import recordings
+from local.simulator.entries import ENTRIES, HAZARDS
+from serving.handlers import LiteRtModelHandler
+
+DRAWS: Final = 20
+FAMILIES: Final = ("sound", "motion", "air", "contact")
+_SYNTHETIC: Final = "local.simulator.entries"
+
+
+def measure() -> dict[str, Any]:
+    """The real home, then the simulated ones."""
+    folder = recordings.recordings_folder()
+    if folder is None:
+        raise FileNotFoundError("the real home is a recording: set HEARTHWATCH_RECORDINGS")
+    models = {family: LiteRtModelHandler(family).load_model() for family in FAMILIES}
+    real = recorded_home.measure(folder / "uci_adl_binary")
+    played = {
+        entry.name: [play(entry, models, seed=1_000 * place + draw) for draw in range(DRAWS)]
+        for place, entry in enumerate((*ENTRIES, *HAZARDS))
+    }
+    time_armed = armed_time.measure(models)
+    return {
+        "models": {family: model.card.model_version for family, model in models.items()},
+        "real": real["spans"],
+        "entries": {name: [p._asdict() for p in draws] for name, draws in played.items()},
+        "levels": _levels(played),
+        "armed_time": time_armed["spans"],
+        "figures": [
+            *real["figures"],
+            *_found(played),
+            *_raised_falsely(played),
+            _right_level(played),
+            *time_armed["figures"],
+        ],
+    }
+
+
+def _found(played: dict[str, list[Played]]) -> list[figures.Figure]:
+    """Recall of each kind of entry and of all of them, by the product and by its parts."""
+    made = []
+    broken_in = [entry for entry in ENTRIES if entry.level >= 2]
+    groups = {entry.name: played[entry.name] for entry in ENTRIES if entry.intrusion}
+    groups["all entries by a person"] = [p for entry in broken_in for p in played[entry.name]]
+    for name, draws in groups.items():
+        for sense in SENSES:
+            found = sum(p.after_s[sense] is not None for p in draws)
+            made.append(
+                figures.proportion(f"{sense} finds: {name}", found, len(draws), "synthetic", _SYNTHETIC)
+            )
+    return made
+
+
+def _raised_falsely(played: dict[str, list[Played]]) -> list[figures.Figure]:
+    made = []
+    for entry in ENTRIES:
+        if not entry.intrusion:
+            draws = played[entry.name]
+            for sense in SENSES:
+                raised = sum(p.after_s[sense] is not None for p in draws)
+                made.append(
+                    figures.proportion(
+                        f"{sense} raises at: {entry.name}", raised, len(draws), "synthetic", _SYNTHETIC
+                    )
+                )
+    return made
+
+
+def _levels(played: dict[str, list[Played]]) -> list[dict[str, Any]]:
+    """How often each kind of script ended at each AVS level; "none": no alarm was opened."""
+    rows = []
+    for entry in (*ENTRIES, *HAZARDS):
+        row: dict[str, Any] = {"name": entry.name, "truth": entry.level}
+        for key, levels in (
+            ("said", [p.level for p in played[entry.name]]),
+            ("by_rules", [p.level_by_rules for p in played[entry.name]]),
+        ):
+            counts = Counter(NEVER if level is None else str(level) for level in levels)
+            row[key] = dict(sorted(counts.items()))
+        rows.append(row)
+    return rows
+
+
+def _right_level(played: dict[str, list[Played]]) -> figures.Figure:
+    """No alarm and level 0 are the same to a dispatcher: no call."""
+    said = [(entry.level, p.level or 0) for entry in (*ENTRIES, *HAZARDS) for p in played[entry.name]]
+    right = sum(truth == level for truth, level in said)
+    return figures.proportion(
+        "AVS level is what the truth deserves", right, len(said), "synthetic", _SYNTHETIC
+    )
+
+
+def tables(found: dict[str, Any]) -> dict[str, str]:
+    """Real hours, entries, levels, simulated time."""
+    by_name = {f["name"]: f for f in found["figures"]}
+    rates = [f for f in found["figures"] if f["kind"] == "rate"]
+    names = [*(e.name for e in ENTRIES if e.intrusion), "all entries by a person"]
+    finds = [
+        [name, *(_share(by_name[f"{sense} finds: {name}"]) for sense in SENSES), _delay(found, name)]
+        for name in names
+    ]
+    false = [
+        [e.name, *(_share(by_name[f"{sense} raises at: {e.name}"]) for sense in SENSES), ""]
+        for e in ENTRIES
+        if not e.intrusion
+    ]
+    columns = [NEVER, "0", "1", "2", "3", "4"]
+    return {
+        "real": table(
+            ["armed time", "false intrusion alarms"],
+            [[f["name"], figures.per(f)] for f in rates if f["origin"] == "real"],
+        ),
+        "injected": table(
+            ["bursts put into real absences", "found", "when"],
+            [
+                [f["name"], f"{f['events']} of {f['n']}, {figures.percent(f)}", f["note"]]
+                for f in found["figures"]
+                if f["data"] == recorded_home.INJECTED
+            ],
+        ),
+        "entries": table(["script", *SENSES, "product: seconds, median and most"], [*finds, *false]),
+        "levels": table(
+            ["script", "level that the truth deserves", *(f"said {c}" for c in columns)],
+            [
+                [row["name"], str(row["truth"]), *(_said(row, column) for column in columns)]
+                for row in found["levels"]
+            ],
+        ),
+        "time": table(
+            ["simulated armed time", "false intrusion alarms"],
+            [[f["name"], figures.per(f)] for f in rates if f["origin"] == "synthetic"],
+        ),
+    }
+
+
+def draw(found: dict[str, Any], folder: Path) -> None:
+    """How soon entries by a person are found."""
+    figure, axes = plots.canvas(height=2.8)
+    styles = {
+        "product": ("-", plots.OURS),
+        "gateway's rules": ("--", plots.THEIRS),
+        "fusion": (":", plots.LIMIT),
+    }
+    draws = [p for e in ENTRIES if e.level >= 2 for p in found["entries"][e.name]]
+    for sense, (style, colour) in styles.items():
+        seconds = sorted(p["after_s"][sense] for p in draws if p["after_s"][sense] is not None)
+        shares = [(i + 1) / len(draws) for i in range(len(seconds))]
+        axes.step(
+            [0, *seconds, 150], [0, *shares, shares[-1]], style, where="post", color=colour, label=sense
+        )
+    axes.set(xlabel="seconds after the first act", ylabel="entries found", ylim=(0, 1.02), xlim=(0, 150))
+    axes.legend(loc="lower right")
+    plots.save(figure, folder / "home.svg")
+
+
+def _said(row: dict[str, Any], column: str) -> str:
+    """How many ended at this level, and in brackets how many would have without fusion, if others."""
+    said, by_rules = row["said"].get(column, 0), row["by_rules"].get(column, 0)
+    if said == by_rules:
+        return str(said or "")
+    return f"{said} ({by_rules})"
+
+
+def _share(figure: figures.Figure) -> str:
+    return f"{figure['events']} of {figure['n']}"
+
+
+def _delay(found: dict[str, Any], name: str) -> str:
+    kinds = [name] if name in found["entries"] else [e.name for e in ENTRIES if e.level >= 2]
+    draws = [p for kind in kinds for p in found["entries"][kind]]
+    return _seconds([p["after_s"]["product"] for p in draws if p["after_s"]["product"] is not None])
+
+
+def _seconds(values: Sequence[float]) -> str:
+    """
+    >>> _seconds([3.0, 1.0, 9.0]), _seconds([])
+    ('3, 9', '')
+    """
+    ordered = sorted(values)
+    return f"{ordered[len(ordered) // 2]:.0f}, {ordered[-1]:.0f}" if ordered else ""
