@@ -50,6 +50,7 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	$(BIN)/python -m benchmarks.uplink --json run/bench/uplink.json
 	$(BIN)/python -m benchmarks.compression --json run/bench/compression.json
 	$(BIN)/python -m benchmarks.outbox --json run/bench/outbox.json
+	$(BIN)/python -m benchmarks.push --json run/bench/push.json
 
 detection: setup  ## measure detection on the recordings of HEARTHWATCH_RECORDINGS; renews docs/detection
 	@mkdir -p run/bench
@@ -89,7 +90,7 @@ $(UV): requirements-uv.lock | .venv/bin/python
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	@touch $@
 
-.venv/.fetched: .venv/.python deploy/engine/jgo.lock.toml local/warehouse/requirements.lock $(wildcard local/auth/* local/broker/*) local/install.py
+.venv/.fetched: .venv/.python deploy/engine/jgo.lock.toml local/warehouse/requirements.lock $(wildcard local/auth/* local/broker/* local/firebase/*) local/install.py
 	@echo "setup: Java, engine, emulators"
 	@$(BIN)/python -m local.install
 	@touch $@

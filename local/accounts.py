@@ -13,7 +13,7 @@ from webapp.accounts import ensure_owner, ensure_user
 
 DISPATCHER: Final = "dispatcher@hearthwatch.example"
 OWNER: Final = "owner@hearthwatch.example"
-OWNED: Final = "home-0001"  # in the demo something happens there
+OWNED: Final = ("home-0007", "home-0001")  # of the demo's twenty homes the kitchen fire's, and a quiet one
 
 
 class Login(NamedTuple):
@@ -28,7 +28,7 @@ def create(settings: Settings) -> None:
     # firebase-admin finds the emulator by this variable, in this very process.
     os.environ["FIREBASE_AUTH_EMULATOR_HOST"] = settings.address(settings.auth_port)
     ensure_user(settings.project, *_keep(settings, "dispatcher", DISPATCHER), "dispatcher", "A. Dispatcher")
-    ensure_owner(settings.project, *_keep(settings, "owner", OWNER), [OWNED])
+    ensure_owner(settings.project, *_keep(settings, "owner", OWNER), OWNED)
 
 
 def dispatcher(settings: Settings) -> Login | None:
@@ -37,7 +37,7 @@ def dispatcher(settings: Settings) -> Login | None:
 
 
 def owner(settings: Settings) -> Login | None:
-    """The login of the owner of `OWNED`."""
+    """The login of the owner of `OWNED` homes."""
     return _login(settings, "owner")
 
 

@@ -87,6 +87,11 @@ def ensure_broker(settings: Settings, say: Say) -> None:
     ensure_node_packages("broker", settings, say)
 
 
+def ensure_firebase(settings: Settings, say: Say) -> None:
+    """The Firebase SDK for the owner's app."""
+    ensure_node_packages("firebase", settings, say)
+
+
 def ensure_warehouse(settings: Settings, say: Say) -> None:
     """The BigQuery stand-in, in a virtual environment of its own."""
     if settings.warehouse == "off":
@@ -141,6 +146,7 @@ PARTS: Final[dict[str, Callable[[Settings, Say], None]]] = {
     "Java": ensure_java,
     "MQTT broker": ensure_broker,
     "Auth emulator": ensure_auth,
+    "Firebase SDK": ensure_firebase,
     "emulators": ensure_emulators,
     "engine": ensure_engine,
     "warehouse": ensure_warehouse,

@@ -1,4 +1,4 @@
-"""Resolve the npm packages of the broker and the Auth emulator anew: `make lock`.
+"""Resolve the npm packages of the broker, the Auth emulator, the owner's app and the tests anew: `make lock`.
 
 The lock files keep versions and hashes, and no address of a registry: each machine has its own.
 """
@@ -15,8 +15,8 @@ from local.tools import npm
 
 
 def main() -> int:
-    """Rewrite both `package-lock.json`. Returns npm's exit code."""
-    for name in ("broker", "auth"):
+    """Rewrite every `package-lock.json`. Returns npm's exit code."""
+    for name in ("broker", "auth", "firebase", "axe"):
         folder = ROOT / "local" / name
         done = subprocess.run(
             [*npm(), "update", "--package-lock-only", "--ignore-scripts"], cwd=folder, check=False

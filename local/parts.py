@@ -244,6 +244,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
         environment={
             "HEARTHWATCH_WEB_OUTPUT": settings.output_url,
             "HEARTHWATCH_WEB_FLEET_CA": str(settings.run / "fleet" / "ca.pem"),
+            "HEARTHWATCH_WEB_SDK": str(tools.firebase_sdk(settings)),
             "HEARTHWATCH_WEB_WAREHOUSE": f"{settings.project}.{settings.dataset}"
             if settings.warehouse == "on"
             else "",

@@ -219,6 +219,11 @@ def node_sources(name: str) -> list[Path]:
     return [folder / ".npmrc", *sorted(folder.glob("*.json")), *sorted(folder.glob("*.mjs"))]
 
 
+def firebase_sdk(settings: Settings) -> Path:
+    """The Firebase SDK's browser files."""
+    return node_dir(settings, "firebase") / "node_modules" / "firebase"
+
+
 def warehouse_dir(settings: Settings) -> Path:
     """The BigQuery stand-in's own virtual environment: named after its lock file and Python."""
     version = f"{sys.version_info.major}{sys.version_info.minor}"

@@ -19,6 +19,7 @@ from transforms.firestore_effects import firestore_store
 from transforms.raise_alarms import Effects, ReplayEffects, StoreEffects, wall_clock_us
 from transforms.read_archive import ReadArchive
 from transforms.read_pubsub import ReadPubSub
+from transforms.show_watched import LiveStore, firestore_live
 from transforms.supervision_store import SupervisionStore, firestore_supervision
 from transforms.write_objects import WriteAvroObjects
 from transforms.write_warehouse import WriteWarehouse
@@ -34,6 +35,7 @@ class Io(NamedTuple):
         effects: What RaiseAlarms may do.
         open_store: Makes the store of home documents in a worker; None in a replay.
         warehouse: Takes (receipts, scores, windows); None if there is none.
+        open_live: Makes the store of live pictures in a worker; None shows none.
         open_supervision: Makes the store of paths and incidents in a worker; None supervises nobody.
     """
 
@@ -44,6 +46,7 @@ class Io(NamedTuple):
     open_store: Callable[[], AlarmStore] | None
     warehouse: beam.PTransform | None
     open_supervision: Callable[[], SupervisionStore] | None = None
+    open_live: Callable[[], LiveStore] | None = None
 
 
 def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
@@ -76,6 +79,7 @@ def choose_io(config: MonitorConfig, options: PipelineOptions) -> Io:
         open_store=open_store,
         warehouse=WriteWarehouse(config.warehouse, f"{output}/warehouse") if config.warehouse else None,
         open_supervision=functools.partial(firestore_supervision, project) if config.roster else None,
+        open_live=functools.partial(firestore_live, project),
     )
 
 

@@ -27,6 +27,7 @@ from transforms.raise_alarms import RaiseAlarms
 from transforms.report_losses import ReportLosses
 from transforms.score_homes import ScoreHomes
 from transforms.score_readings import FAMILIES, ScoreReadings
+from transforms.show_watched import ShowWatched
 from transforms.supervise_homes import SuperviseHomes
 from transforms.track_homes import TrackHomes
 from transforms.write_dead_letters import WriteDeadLetters
@@ -78,6 +79,8 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
         evidence["windows"] = scored.alarming
         if io.open_store:
             _ = tracked.statuses | "WriteHomes" >> WriteHomes(io.open_store)
+        if io.open_live:
+            _ = scores | "ShowWatched" >> ShowWatched(io.open_live)
 
     # Silence and loss: who is not heard, and what is missing; by a job that hears everything.
     if io.open_supervision:

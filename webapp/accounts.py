@@ -34,6 +34,8 @@ class Accounts(Protocol):
 
     def role_now(self, user: str, since_us: int) -> str: ...
 
+    def owned(self, id_token: str) -> frozenset[str]: ...
+
 
 class _EmulatorCredential(credentials.Base):
     """The emulator wants no secret; without any credential the client looks for one for 20 s."""
@@ -67,9 +69,22 @@ class FirebaseAccounts:
             SignInRefused: Forged, expired, revoked, disabled, too old, or without a role.
             Unreachable: Firebase Auth does not answer.
         """
+        return account_of(self._claims(id_token), now_us)
+
+    def owned(self, id_token: str) -> frozenset[str]:
+        """ID token of the owner's app → the account's homes; none if it is no owner's.
+
+        Raises:
+            SignInRefused: Forged, expired, revoked or disabled.
+            Unreachable: Firebase Auth does not answer.
+        """
+        claims = self._claims(id_token)
+        return frozenset(map(str, claims.get("homes", ()))) if claims.get("role") == OWNER else frozenset()
+
+    def _claims(self, id_token: str) -> dict[str, Any]:
         try:
             # check_revoked asks the service: a disabled account is out at once.
-            claims = auth.verify_id_token(id_token, app=self._app, check_revoked=True)
+            claims: dict[str, Any] = auth.verify_id_token(id_token, app=self._app, check_revoked=True)
         except (
             ValueError,
             auth.InvalidIdTokenError,
@@ -79,7 +94,7 @@ class FirebaseAccounts:
             raise SignInRefused("This sign-in is not valid. Please sign in again.") from error
         except (FirebaseError, auth.CertificateFetchError) as error:
             raise Unreachable(f"Firebase Auth: {type(error).__name__}") from error
-        return account_of(claims, now_us)
+        return claims
 
     def role_now(self, user: str, since_us: int) -> str:
         """The account's role as it is now, for a session that began at `since_us`.

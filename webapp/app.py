@@ -18,7 +18,18 @@ from google.cloud import firestore
 from werkzeug.exceptions import HTTPException
 
 from schemas.errors import BadInput
-from webapp import actions, console, homes, limits, operations, permissions, reports, stream, watched
+from webapp import (
+    actions,
+    console,
+    homes,
+    limits,
+    operations,
+    owner,
+    permissions,
+    reports,
+    stream,
+    watched,
+)
 from webapp import auth as auth_blueprint
 from webapp.accounts import Accounts, FirebaseAccounts
 from webapp.config import WebConfig
@@ -87,7 +98,7 @@ def create_app(
 
 
 def _register(app: Flask, live: LiveQueue) -> None:
-    for module in (auth_blueprint, console, actions, homes, operations, reports, stream, watched):
+    for module in (auth_blueprint, console, actions, homes, operations, owner, reports, stream, watched):
         app.register_blueprint(module.blueprint)
 
     @app.get("/health")

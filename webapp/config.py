@@ -9,6 +9,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 IDENTITY_TOOLKIT = "https://identitytoolkit.googleapis.com"
 
+OWNER_ORIGINS = (
+    IDENTITY_TOOLKIT,
+    "https://securetoken.googleapis.com",
+    "https://firestore.googleapis.com",
+    "https://firebaseinstallations.googleapis.com",
+    "https://fcmregistrations.googleapis.com",
+)
+
 
 class WebConfig(BaseSettings):
     """Every setting of the console.
@@ -30,6 +38,20 @@ class WebConfig(BaseSettings):
         default="",
         validation_alias=AliasChoices("FIREBASE_AUTH_EMULATOR_HOST", "auth_emulator"),
         description="host:port of the Auth emulator; empty means the real service.",
+    )
+    firestore_emulator: str = Field(
+        default="",
+        validation_alias=AliasChoices("FIRESTORE_EMULATOR_HOST", "firestore_emulator"),
+        description="host:port of the Firestore emulator, for the owner's app; empty means the real service.",
+    )
+    sdk: str = Field(
+        default="", description="Folder of npm's `firebase` package, which the owner's app loads from here."
+    )
+    app_id: str = Field(default="", description="Firebase's id of the owner's app; not a secret.")
+    sender_id: str = Field(default="", description="Firebase's number of the project, for pushes.")
+    vapid_key: str = Field(
+        default="",
+        description="Public key for web pushes. Empty: phones get a token that only a recorder knows.",
     )
     session_idle_s: int = Field(
         default=1800, ge=60, description="A session ends when its page is silent so long."
@@ -79,6 +101,13 @@ class WebConfig(BaseSettings):
         if not self.auth_emulator:
             return IDENTITY_TOOLKIT
         return f"http://{self.auth_emulator}/identitytoolkit.googleapis.com"
+
+    @property
+    def owner_origins(self) -> tuple[str, ...]:
+        """What the owner's app connects to beside this server (CSP)."""
+        if self.auth_emulator or self.firestore_emulator:
+            return tuple(f"http://{host}" for host in (self.auth_emulator, self.firestore_emulator) if host)
+        return OWNER_ORIGINS
 
     @property
     def identity_origin(self) -> str:

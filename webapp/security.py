@@ -19,8 +19,15 @@ from webapp.config import WebConfig
 from webapp.lifecycle import Actor
 from webapp.sessions import Limits, Session, Sessions
 
+# The owner's app has no session here: Firebase signs its accounts in, rules guard their data.
+SESSIONLESS: Final = frozenset(
+    {
+        *("static", "health"),
+        *("owner.page", "owner.worker", "owner.manifest", "owner.sdk", "owner.history"),
+    }
+)
 # Everything else wants a session; a test walks the URL map.
-PUBLIC: Final = frozenset({"static", "health", "auth.sign_in_page", "auth.sign_in"})
+PUBLIC: Final = SESSIONLESS | {"auth.sign_in_page", "auth.sign_in"}
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER: Final = "X-CSRF-Token"
 
@@ -62,7 +69,7 @@ class Guard:
         g.new_token = None
         g.session = None
         g.token = request.cookies.get(self.cookie, "")
-        if request.endpoint in ("static", "health", None):
+        if request.endpoint is None or request.endpoint in SESSIONLESS:
             return None
         if g.token:
             g.session = sessions.current(self._store, g.token, self._clock(), self.limits)
@@ -89,14 +96,7 @@ class Guard:
             response.set_cookie(
                 self.cookie, g.new_token, path="/", httponly=True, samesite="Strict", secure=self._config.tls
             )
-        connect = "'self'"
-        if request.endpoint == "auth.sign_in_page":
-            connect += f" {self._config.identity_origin}"
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src 'nonce-{g.get('nonce', '')}'; style-src 'self'; "
-            f"img-src 'self'; connect-src {connect}; form-action 'self'; base-uri 'none'; "
-            "object-src 'none'; frame-ancestors 'none'"
-        )
+        response.headers["Content-Security-Policy"] = self._policy()
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -104,9 +104,22 @@ class Guard:
         response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
         if self._config.tls:
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-        if request.endpoint != "static":
+        if request.endpoint not in ("static", "owner.sdk"):
             response.headers["Cache-Control"] = "no-store"
         return response
+
+    def _policy(self) -> str:
+        connect, more = "'self'", ""
+        if request.endpoint == "auth.sign_in_page":
+            connect += f" {self._config.identity_origin}"
+        elif request.endpoint == "owner.page":
+            connect += " " + " ".join(self._config.owner_origins)
+            more = "; worker-src 'self'; manifest-src 'self'"
+        return (
+            f"default-src 'none'; script-src 'nonce-{g.get('nonce', '')}'; style-src 'self'; "
+            f"img-src 'self'; connect-src {connect}; form-action 'self'; base-uri 'none'; "
+            f"object-src 'none'; frame-ancestors 'none'{more}"
+        )
 
 
 def guard() -> Guard:

@@ -15,6 +15,7 @@ from webapp.reaching import reaching
 
 TIMEOUT_S: Final = 8.0
 MAX_OBJECTS: Final = 400
+MAX_MINUTES: Final = 3 * 24 * 60  # a day, and what was scored more than once
 # A query that would read more than this by mistake is refused by BigQuery.
 MAX_BYTES_BILLED: Final = 10 << 30
 
@@ -28,12 +29,22 @@ class ModelSeen(NamedTuple):
     newest_us: int
 
 
+class Minute(NamedTuple):
+    """One minute of a sensor. `quantities`: by schemas.live_features.SUMMARY_NAMES."""
+
+    minute_us: int
+    label: str
+    quantities: dict[str, float]
+
+
 class Warehouse(Protocol):
     """Every method raises `Unreachable` if it does not answer."""
 
     def models(self, home_ids: Sequence[str], since_us: int) -> list[ModelSeen]: ...
 
     def objects(self, home_id: str, since_us: int) -> list[str]: ...
+
+    def history(self, home_id: str, sensor_id: str, since_us: int) -> list[Minute]: ...
 
 
 class BigQueryWarehouse:
@@ -68,6 +79,23 @@ class BigQueryWarehouse:
             _since(since_us),
         )
         return [row["object_name"] for row in rows]
+
+    def history(self, home_id: str, sensor_id: str, since_us: int) -> list[Minute]:
+        """A sensor's minutes that arrived since then, oldest first, each once."""
+        rows = self._ask(
+            f"SELECT minute_time, label, quantities FROM `{self._dataset}.{READINGS_SCORES.name}` "
+            "WHERE home_id = @home AND sensor_id = @sensor AND publish_time >= @since "
+            f"ORDER BY minute_time, publish_time LIMIT {MAX_MINUTES}",
+            bigquery.ScalarQueryParameter("home", "STRING", home_id),
+            bigquery.ScalarQueryParameter("sensor", "STRING", sensor_id),
+            _since(since_us),
+        )
+        minutes = {}
+        for row in rows:
+            measured = {q["name"]: q["value"] for q in row["quantities"] or [] if q["value"] is not None}
+            at_us = _us(row["minute_time"])
+            minutes[at_us] = Minute(at_us, row["label"] or "", measured)
+        return list(minutes.values())
 
     def _ask(self, sql: str, *parameters: Any) -> list[Any]:
         config = bigquery.QueryJobConfig(

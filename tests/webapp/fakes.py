@@ -30,7 +30,7 @@ from webapp.reading import read_alarm
 from webapp.report import Source, source_of
 from webapp.repository import SEARCHED
 from webapp.sessions import Session
-from webapp.warehouse import ModelSeen
+from webapp.warehouse import Minute, ModelSeen
 from webapp.watched import Watched
 from webapp.watching import Change
 
@@ -301,6 +301,7 @@ class MemoryAccounts:
 
     def __init__(self, **accounts: Account) -> None:
         self.accounts = accounts
+        self.homes: dict[str, frozenset[str]] = {}
         self.signed_out_us: dict[str, int] = {}
         self.down = False
 
@@ -317,6 +318,11 @@ class MemoryAccounts:
             raise SignInRefused("This account was signed out.")
         return known[0].role
 
+    def owned(self, id_token: str) -> frozenset[str]:
+        if id_token not in self.homes:
+            raise SignInRefused("not valid")
+        return self.homes[id_token]
+
 
 class MemoryWarehouse:
     """Models and objects as given. `down` makes every call fail."""
@@ -324,6 +330,7 @@ class MemoryWarehouse:
     def __init__(self) -> None:
         self.seen: list[ModelSeen] = []
         self.held: dict[str, list[str]] = {}
+        self.minutes: dict[tuple[str, str], list[Minute]] = {}
         self.asked = 0
         self.down = False
 
@@ -335,6 +342,11 @@ class MemoryWarehouse:
         self._reach()
         assert since_us > 0
         return self.held.get(home_id, [])
+
+    def history(self, home_id: str, sensor_id: str, since_us: int) -> list[Minute]:
+        self._reach()
+        assert since_us > 0
+        return self.minutes.get((home_id, sensor_id), [])
 
     def _reach(self) -> None:
         self.asked += 1

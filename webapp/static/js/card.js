@@ -24,6 +24,8 @@ const ACTIONS = {
   "on scene": () => "heard that help is on scene",
   "wrong safe word": () => "was given a wrong safe word",
   cancelled: () => "cancelled it by the safe word",
+  "it was me": () => "said in the app: it was me",
+  help: () => "asked for help in the app",
 };
 let selected = null; // the alarm as last known, also after it left the queue
 let detail = null;
@@ -52,7 +54,7 @@ export function refresh() {
   if (!selected) return;
   const fresh = find(selected.alarm_id);
   if (!fresh) return left();
-  const grown = ["updated_us", "evidence_count", "state", "fence", "acted_us", "escalation"].some((field) => fresh[field] !== selected[field]);
+  const grown = ["updated_us", "evidence_count", "state", "fence", "acted_us", "escalation", "owner_said"].some((field) => JSON.stringify(fresh[field]) !== JSON.stringify(selected[field]));
   selected = fresh;
   drawHead();
   drawWork();
@@ -141,6 +143,8 @@ function facts(alarm) {
   const warn = (said) => h("span", { class: "warn" }, said);
   if (onTest(alarm)) found.push(warn(`home on test until ${clock(alarm.on_test_until_us)}`));
   if (alarm.escalation && !holder(alarm)) found.push(warn(alarm.escalation === 2 ? "the supervisor was called" : "a second dispatcher was called"));
+  const said = alarm.owner_said;
+  if (said) found.push(warn(`owner ${said.kind === "help" ? "asks for help" : "says: it was me"} ${clock(said.at_us)}`));
   if (alarm.cancelled_us) found.push(`cancelled by a user ${clock(alarm.cancelled_us)}`);
   if (alarm.restored_us) found.push(`condition ended ${clock(alarm.restored_us)}`);
   if (again) found.push(warn(`came again ${again === 1 ? "once" : `${again} times`}`));
