@@ -56,7 +56,7 @@ function read(data) {
     const said = data.json().data;
     if (typeof said.title === "string" && typeof said.body === "string" && said.tag) return said;
   } catch { /* below */ }
-  return { title: "Hearthwatch", body: "Please look at your home. · Bitte sehen Sie nach Ihrem Zuhause.", tag: "unread", category: "life", language: "en" };
+  return { title: "Hearthwatch", body: "Please look at your home. · Bitte jetzt nachsehen.", tag: "unread", category: "life", language: "en" };
 }
 
 self.addEventListener("notificationclick", (event) => {
