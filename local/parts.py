@@ -238,7 +238,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
             f"--project-id={settings.project}",
         ],
         probes.http(settings.web_port),
-        after=["firestore", "auth"],
+        after=["mqtt", "firestore", "auth"],  # the first brings the enrolment with the CA's certificate
         ports=["web_port"],
         address=f"http://{settings.address(settings.web_port)}",
         environment={
