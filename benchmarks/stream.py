@@ -42,13 +42,13 @@ def measure(
         stack.enter_context(parts.running(parts.engine_part(settings), settings))
         meter = stack.enter_context(Meter(settings))
         _submit(settings, output, ca)
-        _wait(lambda: bool(meter.workers()), _START_LIMIT_S, "the engine to start a worker")
+        wait(lambda: bool(meter.workers()), _START_LIMIT_S, "the engine to start a worker")
         full = [_pass(settings, meter, output, recording) for recording in passes]
-        idle_cores = _idle_cores(meter)
+        idle = idle_cores(meter)
         one_by_one = _pass(settings, meter, output, live, PACE_PER_S)
         recovery = _killed(settings, meter, output, passes[-1])
     earlier = [{"cpu_s": run["cpu_s"], "wall_s": run["wall_s"]} for run in full[:-1]]
-    figures = full[-1] | {"idle_cores": round(idle_cores, 3), "earlier_passes": earlier}
+    figures = full[-1] | {"idle_cores": round(idle, 3), "earlier_passes": earlier}
     return figures, one_by_one | {"pace_per_s": PACE_PER_S}, recovery
 
 
@@ -59,16 +59,16 @@ def _killed(settings: Settings, meter: Meter, output: Path, recording: Recording
     """
     archive = output / "archive"
     workers = meter.workers()
-    with _held(workers):
+    with held(workers):
         recorded.publish(settings, "minutes", recording.messages)
     rows_before = archived(archive)
     for worker in workers:
         worker.kill()
     began = time.monotonic()
-    _wait(lambda: archived(archive) > rows_before, _PASS_LIMIT_S, "the first batch after the kill")
+    wait(lambda: archived(archive) > rows_before, _PASS_LIMIT_S, "the first batch after the kill")
     restart_s = time.monotonic() - began
     wanted = rows_before + len(recording.messages)
-    _wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
+    wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
     return {
         "messages": len(recording.messages),
         "restart_s": round(restart_s, 2),
@@ -87,11 +87,11 @@ def _pass(
         before = meter.usage()
         recorded.publish(settings, "minutes", recording.messages, pace_per_s)
     else:
-        with _held(meter.workers()):
+        with held(meter.workers()):
             recorded.publish(settings, "minutes", recording.messages)
             before = meter.usage()
     wanted = rows_before + len(recording.messages)
-    _wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
+    wait(lambda: archived(archive) >= wanted, _PASS_LIMIT_S, f"{wanted} batches in the archive")
     drained = meter.usage()
     busy_s = drained.since(before).get("worker", 0.0) / (drained.at_s - before.at_s)
     after = meter.settled(_SETTLE_LIMIT_S)
@@ -127,7 +127,7 @@ def _objects(archive: Path) -> int:
 
 
 @contextmanager
-def _held(workers: list[psutil.Process]) -> Iterator[None]:
+def held(workers: list[psutil.Process]) -> Iterator[None]:
     """Stop the workers for as long as the topic is filled: they then find all of it waiting."""
     for worker in workers:
         worker.suspend()
@@ -138,7 +138,7 @@ def _held(workers: list[psutil.Process]) -> Iterator[None]:
             worker.resume()
 
 
-def _idle_cores(meter: Meter) -> float:
+def idle_cores(meter: Meter) -> float:
     """Cores that workers and engine take while nothing arrives."""
     before = meter.usage()
     time.sleep(_IDLE_S)
@@ -179,7 +179,7 @@ def _rows(file: Path) -> int:
         return sum(block.num_records for block in fastavro.block_reader(stored))
 
 
-def _wait(ready: Callable[[], bool], limit_s: float, what: str) -> None:
+def wait(ready: Callable[[], bool], limit_s: float, what: str) -> None:
     deadline = time.monotonic() + limit_s
     while not ready():
         if time.monotonic() > deadline:

@@ -20,6 +20,8 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
+from schemas import hearthwatch_v1_pb2 as pb
+from schemas.topics import LANE_TOPICS
 from transforms.elements import RawMessage
 from transforms.held_bundles import Bundle, Held
 from transforms.lease import Lease, Taken
@@ -35,12 +37,22 @@ class BundleBounds(NamedTuple):
         wait_s: How long an empty subscription is watched before the bundle ends: bounds how late a
             checkpoint can start.
         busy_s: How long a bundle goes on while messages wait. After each, Flink idles 0.15 s.
+        linger_s: How long a bundle waits for more after its first message: what each bundle costs
+            (docs/decisions/042-source-bundles.md) is shared by the messages that come meanwhile.
     """
 
     wait_s: float = 0.5
     busy_s: float = 1.0
+    linger_s: float = 0.0
     max_messages: int = 1_000
     max_bytes: int = 16 << 20
+
+
+def bounds_of(lane: str) -> BundleBounds:
+    """How a lane's bundles end: an alarm leaves at once, minutes wait for others to share the costs."""
+    if lane == LANE_TOPICS[pb.LANE_URGENT]:
+        return BundleBounds()
+    return BundleBounds(busy_s=2.0, linger_s=0.5, max_messages=2_000, max_bytes=48 << 20)
 
 
 class _ShardProvider(RestrictionProvider):
@@ -99,7 +111,8 @@ class _PullDoFn(beam.DoFn):
         try:
             # Waits only for the first message: an urgent event leaves as soon as it is here.
             hand.extend(lease.take(token, _TAKE, bounds.wait_s))
-            ends = time.monotonic() + bounds.busy_s
+            first = time.monotonic()
+            ends, lingers = first + bounds.busy_s, first + bounds.linger_s
             while hand and len(held) < bounds.max_messages and size < bounds.max_bytes:
                 if not tracker.try_claim(position):
                     split = True
@@ -121,7 +134,7 @@ class _PullDoFn(beam.DoFn):
                 if time.monotonic() > ends:
                     break
                 if not hand:
-                    hand.extend(lease.take(token, _TAKE, 0.0))
+                    hand.extend(lease.take(token, _TAKE, max(0.0, lingers - time.monotonic())))
         finally:
             lease.give_back(token, hand)
             # A place that no other course of events meets by chance: see transforms/held_bundles.py.
@@ -155,7 +168,7 @@ class ReadPubSub(beam.PTransform):
 
     def __init__(self, subscription: str, lane: str, bounds: BundleBounds | None = None) -> None:
         super().__init__()
-        self._pull = _PullDoFn(subscription, lane, bounds or BundleBounds())
+        self._pull = _PullDoFn(subscription, lane, bounds or bounds_of(lane))
 
     def expand(self, root: Any) -> Any:
         return (
