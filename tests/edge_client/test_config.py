@@ -54,6 +54,10 @@ def test_toml_is_read_like_json(tmp_path):
         ({"pubsub": {}}, ["pubsub.project", "required"]),
         ({"sensors": [{"id": "a", "kind": "radar"}]}, ["sensors.0.kind", "radar", "motion"]),
         ({"sensors": [{"id": "a", "kind": "air", "role": "entry"}]}, ["sensors.0", "entry", "none"]),
+        (
+            {"sensors": [{"id": "a", "kind": "smoke", "near_cooking": True}]},
+            ["sensors.0", "near_cooking", "smoke", "air"],
+        ),
         ({"sensors": [{"id": "a", "kind": "air"}] * 2}, ["sensors", "id a more than once"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

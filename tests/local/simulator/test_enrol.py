@@ -20,6 +20,7 @@ from local.simulator.enrol import (
     directory_entry,
     enrol,
     firestore_client,
+    gateway_sensors,
     home_safe_word,
     home_status,
     register,
@@ -150,3 +151,8 @@ def test_registering_writes_homes_words_and_directory_and_keeps_a_living_status(
     assert other == home_safe_word(7, "home-0002").document()
     entry = firestore.collection("directory").document("home-0001").get()
     assert entry.get("phones") == directory_entry(7, "home-0001").phones
+
+
+def test_only_the_kitchens_air_sensor_is_near_cooking():
+    near = {sensor["id"] for sensor in gateway_sensors() if sensor.get("near_cooking")}
+    assert near == {"air-kitchen"}
