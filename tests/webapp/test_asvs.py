@@ -34,6 +34,7 @@ MET: dict[str, list[str]] = {
     "2.3.3": ["test_repository::test_refused_rule_writes_neither_alarm_nor_trail"],
     "2.3.4": [
         "test_repository::test_of_two_racing_claims_exactly_one_wins",
+        "test_browser_queue::test_of_two_browsers_that_claim_at_once_one_wins_and_the_other_is_told_who",
     ],
     "2.4.1": [
         "test_limits::test_requests_are_limited_by_account",

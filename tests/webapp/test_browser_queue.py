@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -128,11 +129,32 @@ def test_forty_alarms_are_read_without_scrolling_twice(console: Console) -> None
     scenes = seed.scenes(now_us())
     storm: list[Any] = [(alarm, []) for alarm in seed.storm(now_us(), 40 - len(scenes))]
     seed.write(console.client, [*scenes, *storm])
+    console.page.locator("[data-group]").click()
     expect(console.page.locator("[data-alarm-id]")).to_have_count(40)
     list_px = console.page.locator("#rows").evaluate("rows => [rows.scrollHeight, rows.clientHeight]")
-    console.page.keyboard.press("n")
-    expect(console.page.locator("#evidence li")).not_to_have_count(0)
-    console.shot("11-storm")
-    console.page.click("#theme")
-    console.shot("11-storm-light")
     assert list_px[0] <= 2 * list_px[1]
+
+
+def test_of_two_browsers_that_claim_at_once_one_wins_and_the_other_is_told_who(console: Console) -> None:
+    alarm = seed.make_alarm("home-0001", Code.SMOKE, now_us(), 5)
+    seed.write(console.client, [(alarm, [])])
+    with console.colleague(CHEF) as other:
+        pages = (console.page, other)
+        for page in pages:
+            console.row(alarm, page).click()
+            expect(page.locator("#claim")).to_contain_text("Claim")
+            # Both press at the same moment of the clock, wherever their scripts stand.
+            page.evaluate(
+                """at => setTimeout(() => document.querySelector("#claim").click(), at - Date.now())""",
+                time.time() * 1000 + 1500,
+            )
+        expect(console.row(alarm)).to_have_class(re.compile(r"\bheld\b"))
+        expect(console.row(alarm, other)).to_have_class(re.compile(r"\bheld\b"))
+        won = console.repository.alarm(alarm.alarm_id)
+        assert won.claim is not None
+        assert won.fence == 1, "nobody took it from the other"
+        names = {"A. Dispatcher": console.page, "C. Chef": other}
+        loser = next(page for name, page in names.items() if name != won.claim.name)
+        expect(names[won.claim.name].locator("#claim")).to_contain_text("Yours")
+        expect(loser.locator("#outcome")).to_contain_text(won.claim.name)
+        assert [e["action"] for e in console.repository.history(alarm.alarm_id)] == ["claimed"]

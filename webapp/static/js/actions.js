@@ -27,7 +27,7 @@ async function act(button, words, send) {
   const answer = await turn;
   if (button) button.disabled = false;
   if (answer.ok) store.applyAnswer(answer.data);
-  if (card.current().alarm_id === id) card.say(answer.ok ? "" : answer.error, !answer.ok);
+  if (card.current()?.alarm_id === id) card.say(answer.ok ? "" : answer.error, !answer.ok);
   card.refresh();
   drawAll();
   return answer;

@@ -3,9 +3,9 @@
 const TIMEOUT_MS = 8000;
 const UNKNOWN = "No answer from the server. It is not known whether this was done.";
 
-async function request(path, options) {
+async function request(path, options, timeoutMs = TIMEOUT_MS) {
   try {
-    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(timeoutMs) });
     const data = response.status === 204 ? {} : await response.json();
     return { ok: response.ok, status: response.status, data, error: response.ok ? "" : data.error || UNKNOWN };
   } catch {
@@ -13,7 +13,7 @@ async function request(path, options) {
   }
 }
 
-export const get = (path) => request(path, {});
+export const get = (path, timeoutMs) => request(path, {}, timeoutMs);
 
 export const post = (path, body = {}) =>
   request(path, {

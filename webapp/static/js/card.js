@@ -27,10 +27,12 @@ const ACTIONS = {
   "it was me": () => "said in the app: it was me",
   help: () => "asked for help in the app",
 };
+const HOUR_MS = 30000; // the archive may be asked for hundreds of objects
 let selected = null; // the alarm as last known, also after it left the queue
 let detail = null;
 let asked = 0;
 let answer = {};
+let span = { of: "", hour: null }; // the last hour, if it was asked for
 
 export const current = () => selected;
 export const home = () => detail?.home ?? null;
@@ -42,11 +44,19 @@ export function open(id) {
   byId("card").dataset.state = byId("context").dataset.state = "open";
   byId("card-body").scrollTop = 0;
   answer = {};
+  setText(byId("span-note"), "");
   contacts.reset();
   drawHead();
   drawHome(null, "Loading…");
   drawDetail();
   load();
+}
+
+// Something else takes its place.
+export function close() {
+  selected = detail = null;
+  asked += 1; // an answer under way comes too late
+  byId("context").dataset.state = "none";
 }
 
 // The queue changed: the card follows what it shows.
@@ -78,6 +88,7 @@ async function left() {
 
 // The history grew by something that changes no field: a note.
 export async function load() {
+  if (!selected) return;
   const mine = ++asked;
   const reply = await get(`/alarms/${encodeURIComponent(selected.alarm_id)}`);
   if (mine !== asked) return; // another alarm was opened meanwhile
@@ -225,8 +236,36 @@ function drawDetail() {
   const involved = new Set([...measured.map(([key]) => key), ...[...whole, ...scored].filter(Boolean).map((id) => `${id}|`)]);
   const limits = new Map(measured.filter(([, limit]) => limit));
   const moments = evidence.map((e) => (e.clock_suspect ? e.arrived_us : e.occurred_us));
-  drawCharts(byId("charts"), detail.series, { moments, category: selected.category, room: selected.room, involved, limits });
+  const about = { moments, category: selected.category, room: selected.room, involved, limits };
+  const shownHour = span.hour && span.of === selected.home_id;
+  byId("span-hour").setAttribute("aria-pressed", String(shownHour));
+  byId("span-minutes").setAttribute("aria-pressed", String(!shownHour));
+  if (!shownHour) drawCharts(byId("charts"), detail.series, about);
+  else {
+    const fromUs = span.hour.start_us;
+    drawCharts(byId("charts"), span.hour.series, { ...about, moments: moments.filter((us) => us >= fromUs), spectrograms: span.hour.spectrograms });
+  }
 }
+
+// The last hour comes from the archive, when somebody asks for it.
+async function askHour() {
+  const home = selected?.home_id;
+  if (!home || !detail) return;
+  setText(byId("span-note"), "Reading the archive…");
+  const reply = await get(`/homes/${encodeURIComponent(home)}/hour`, HOUR_MS);
+  if (selected?.home_id !== home) return;
+  setText(byId("span-note"), !reply.ok ? reply.error : reply.data.series.length ? "" : "The archive has nothing of this hour yet.");
+  if (!reply.ok || !reply.data.series.length) return;
+  span = { of: home, hour: reply.data };
+  drawDetail();
+}
+
+byId("span-hour").addEventListener("click", askHour);
+byId("span-minutes").addEventListener("click", () => {
+  span = { of: "", hour: null };
+  setText(byId("span-note"), "");
+  if (detail) drawDetail();
+});
 
 // What came of the home's other alarms tells what this one may be.
 function drawEarlier(earlier) {

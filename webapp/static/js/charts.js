@@ -11,7 +11,7 @@ const FIRST_SHOWN = 8;
 const QUANTITIES = {
   co_ppm: ["CO", 0, 30], co2_ppm: ["CO₂", 0, 400], voc_index: ["VOC index", 0, 100],
   temperature_c: ["Temperature", 1, 10], humidity_pct: ["Humidity", 0, 20], pressure_hpa: ["Pressure", 0, 6],
-  sound_dba: ["Sound level", 0, 40], motion: ["Motion", 0, 1], open: ["Contact", 0, 1],
+  sound_dba: ["Sound level", 0, 40], pir: ["Motion, waveform", 0, 200], shake_mg: ["Shaking", 0, 60], motion: ["Motion", 0, 1], open: ["Contact", 0, 1],
 };
 const BINARY = { motion: ["still", "motion"], open: ["closed", "open"] };
 export const quantityWords = (name) => QUANTITIES[name]?.[0] ?? name.replaceAll("_", " ");
@@ -22,7 +22,7 @@ let remove = () => {};
 // about: {moments, category, room, involved, limits}; involved holds "sensor|quantity" or "sensor|" for
 // all of it, limits the bound of "sensor|quantity".
 export function drawCharts(container, series, about) {
-  const { moments, category, room, limits } = about;
+  const { moments, category, room, limits, spectrograms = [] } = about;
   remove();
   container.replaceChildren();
   container.className = `charts ${category}`;
@@ -37,6 +37,7 @@ export function drawCharts(container, series, about) {
   const visible = showAll ? sorted : sorted.slice(0, FIRST_SHOWN);
   const width = Math.max(120, container.clientWidth - 234);
   const charts = visible.map((s) => chart(s, { from, to, width, moments, limit: limits.get(key(s)), involved: isInvolved(s, about) }));
+  charts.push(...spectrograms.map((heard) => spectrogram(heard, from, to, width)));
   const axis = drawAxis(from, to, width);
   container.append(...charts.map((c) => c.element), axis);
   hover(container, charts, axis, from, to, width);
@@ -103,6 +104,30 @@ function chart(s, { from, to, width, moments, limit, involved }) {
   element.setAttribute("aria-label", `${name}: now ${rest}, ${range}`);
   const at = (us) => say(us === null ? s.values.at(-1) : s.values[Math.floor((us - s.start_us) / s.period_us)]);
   return { element, show: (us) => setText(value, at(us)) };
+}
+
+// What was heard, low to high: of each minute the loudest 1.6 s. Grey and dark, as it is no measure.
+function spectrogram(heard, from, to, width) {
+  const canvas = h("canvas", { width: Math.round(width), height: HEIGHT });
+  const brush = canvas.getContext("2d");
+  const tone = getComputedStyle(document.documentElement).getPropertyValue("--line");
+  const data = Uint8Array.from(atob(heard.data), (letter) => letter.charCodeAt(0));
+  const x = (us) => ((us - from) / (to - from || 1)) * width;
+  brush.fillStyle = tone;
+  for (let column = 0; column < heard.columns; column += 1) {
+    const left = x(heard.start_us + column * heard.period_us);
+    for (let band = 0; band < heard.bands; band += 1) {
+      const loud = data[band * heard.columns + column];
+      if (!loud) continue; // no data stays empty
+      brush.globalAlpha = loud / 255;
+      brush.fillRect(left, HEIGHT - ((band + 1) * HEIGHT) / heard.bands, x(heard.start_us + (column + 1) * heard.period_us) - left + 0.5, HEIGHT / heard.bands);
+    }
+  }
+  const has = (us) => data[Math.floor((us - heard.start_us) / heard.period_us)] > 0;
+  const value = h("span", { class: "value" });
+  const element = h("div", { class: "chart", role: "img", "aria-label": `Sounds in ${heard.room || heard.sensor_id}, by frequency over time` },
+    h("span", { class: "name", title: `${heard.sensor_id}: the loudest 1.6 s of each minute` }, `Spectrum · ${heard.room || heard.sensor_id}`), canvas, value);
+  return { element, show: (us) => setText(value, us === null || has(us) ? "" : "no data") };
 }
 
 function scale(known, span, limit, binary) {

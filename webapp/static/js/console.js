@@ -4,6 +4,7 @@ import * as actions from "./actions.js";
 import { get, post } from "./api.js";
 import * as card from "./card.js";
 import { byId, CATEGORY_WORDS, h, setText, sign } from "./dom.js";
+import { signOutFailed } from "./page.js";
 import * as queue from "./queue.js";
 import * as sound from "./sound.js";
 import * as store from "./store.js";
@@ -12,6 +13,7 @@ import { age, clock, nowUs } from "./time.js";
 import * as watched from "./watched.js";
 
 const ALIVE_MS = 60000;
+const RETRY_MS = 12000; // the server hands each showing on once in 10 s
 let path = {};
 let queueLive = false;
 let queueSinceUs = 0;
@@ -31,7 +33,7 @@ follow({
   },
   delta(data) {
     store.apply(data.upserts, data.removed);
-    drawAll();
+    drawSoon();
   },
   path({ server_us: _, ...lanes }) {
     path = lanes;
@@ -52,7 +54,18 @@ follow({
 
 // ---- drawing
 
+// Messages can come faster than a screen is drawn: what came since the last drawing is drawn at once. A hidden
+// page is given no frames, and is drawn by the clock.
+let due = false;
+function drawSoon() {
+  if (due) return;
+  due = true;
+  if (document.hidden) setTimeout(drawAll, 200);
+  else requestAnimationFrame(drawAll);
+}
+
 function drawAll() {
+  due = false;
   queue.draw();
   card.refresh();
   drawCounts();
@@ -101,7 +114,7 @@ function drawCounts() {
 function drawNote() {
   const note = byId("queue-note");
   const total = [...store.all()].length;
-  const visible = queue.shown().length;
+  const visible = queue.listed().length;
   note.className = total ? "queue-note" : "queue-note empty";
   let words = "";
   if (!loaded) words = connection.connected ? "Loading the queue…" : "The queue is not loaded: no connection.";
@@ -130,7 +143,6 @@ function openAlarm(id) {
   actions.showWork();
   card.open(id);
   watched.show(card.current().home_id);
-  queue.tick();
 }
 
 // The next that nobody has, from the most urgent; round again at the end.
@@ -152,17 +164,23 @@ function step(by) {
 let shownIds = [];
 queue.setUp({
   open: openAlarm,
-  shown(id) {
-    if (store.find(id)?.presented_us !== null) return;
-    if (!shownIds.length) setTimeout(tellShown, 100);
-    shownIds.push(id);
-  },
+  shown: noteShown,
 });
+
+function noteShown(id) {
+  if (store.find(id)?.presented_us !== null) return;
+  if (!shownIds.length) setTimeout(tellShown, 100);
+  shownIds.push(id);
+}
 
 async function tellShown() {
   const ids = shownIds;
   shownIds = [];
-  for (let i = 0; i < ids.length; i += 200) await post("/alarms/presented", { alarm_ids: ids.slice(i, i + 200) });
+  for (let i = 0; i < ids.length; i += 200) {
+    const some = ids.slice(i, i + 200);
+    if ((await post("/alarms/presented", { alarm_ids: some })).ok) continue;
+    setTimeout(() => some.forEach(noteShown), RETRY_MS); // not stamped: told again
+  }
 }
 
 setInterval(async () => {
@@ -177,6 +195,11 @@ setInterval(() => get("/session/state"), ALIVE_MS);
 // ---- buttons and keys
 
 actions.setUp(drawAll);
+watched.setUp(() => {
+  actions.showWork();
+  card.close();
+  queue.select(null);
+});
 byId("search").addEventListener("input", (event) => {
   queue.setSearch(event.target.value);
   queue.draw();
@@ -189,16 +212,7 @@ queue.drawFilters(() => {
 byId("mute").addEventListener("click", sound.mute);
 for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, sound.wake);
 byId("help-open").addEventListener("click", () => toggleHelp());
-byId("theme").addEventListener("click", () => {
-  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  document.documentElement.dataset.theme = theme;
-  document.cookie = `theme=${theme}; path=/; max-age=31536000; samesite=strict`;
-});
-byId("sign-out").addEventListener("click", async () => {
-  const answer = await post("/session/end");
-  if (answer.ok || answer.status === 401) location.replace("/sign-in");
-  else card.say(answer.error, true);
-});
+signOutFailed((error) => card.say(error, true));
 byId("legend").append(...Object.entries(CATEGORY_WORDS).map(([category, words]) =>
   h("div", { class: category }, h("dt", {}, sign(category)), h("dd", {}, words))));
 

@@ -14,6 +14,8 @@ const FILTERS = {
   mine: ["Mine", isMine],
 };
 
+const LEAST_GROUP = 4;
+const unfolded = new Set(); // titles of groups
 const rows = new Map();
 let selectedId = null;
 let search = "";
@@ -31,6 +33,7 @@ export function setUp({ open, shown }) {
 
 export function select(id) {
   selectedId = id;
+  draw(); // it stands alone now, and what was selected before may fold again
   for (const [key, row] of rows) row.setAttribute("aria-current", String(key === id));
   rows.get(id)?.scrollIntoView({ block: "nearest" });
 }
@@ -53,10 +56,32 @@ export function drawFilters(onChange) {
   byId("filters").replaceChildren(...buttons);
 }
 
-// The alarms on screen, in order. Neither search nor filter hides a life alarm that nobody has.
-export function shown() {
+// The alarms in the list, in order. Neither search nor filter hides a life alarm that nobody has.
+export function listed() {
   const wanted = (alarm) => FILTERS[filter][1](alarm) && (!search || text(alarm).includes(search));
   return ordered().filter((alarm) => (alarm.category === "life" && !holder(alarm)) || wanted(alarm));
+}
+
+// Those with a row of their own: what is folded into a group is left out.
+export const shown = () => entries().flatMap((entry) => (entry.alarm ? [entry.alarm] : []));
+
+// A storm brings the same trouble from many homes: troubles of one name that nobody has and that are not on the
+// card stand as one row with their count, until somebody unfolds it. Life and intrusion always stand alone.
+function entries() {
+  const alarms = listed();
+  const foldable = (alarm) => alarm.category === "trouble" && !holder(alarm) && !setApart(alarm) && alarm.alarm_id !== selectedId;
+  const groups = Map.groupBy(alarms.filter(foldable), (alarm) => alarm.title);
+  for (const [title, members] of groups) if (members.length < LEAST_GROUP) groups.delete(title);
+  const found = [];
+  for (const alarm of alarms) {
+    const members = foldable(alarm) ? groups.get(alarm.title) : undefined;
+    if (!members) found.push({ key: alarm.alarm_id, alarm });
+    else if (members[0] === alarm) {
+      found.push({ key: `group ${alarm.title}`, members });
+      if (unfolded.has(alarm.title)) found.push(...members.map((member) => ({ key: member.alarm_id, alarm: member, inside: true })));
+    }
+  }
+  return found;
 }
 
 const text = (alarm) =>
@@ -64,18 +89,19 @@ const text = (alarm) =>
 
 export function draw() {
   const list = byId("rows");
-  const visible = shown();
-  const keep = new Set(visible.map((alarm) => alarm.alarm_id));
+  const visible = entries();
+  const keep = new Set(visible.map((entry) => entry.key));
   for (const [id, row] of rows) {
     if (keep.has(id)) continue;
     row.parentElement.remove();
     rows.delete(id);
   }
   let next = list.firstElementChild;
-  for (const alarm of visible) {
-    let row = rows.get(alarm.alarm_id);
-    if (!row) row = create(alarm);
-    fill(row, alarm);
+  for (const entry of visible) {
+    const row = rows.get(entry.key) ?? (entry.alarm ? create(entry.alarm) : createGroup(entry));
+    if (entry.alarm) fill(row, entry.alarm);
+    else fillGroup(row, entry.members);
+    row.parentElement.classList.toggle("inside", Boolean(entry.inside));
     if (row.parentElement === next) next = next.nextElementSibling;
     else list.insertBefore(row.parentElement, next);
   }
@@ -92,12 +118,43 @@ function create(alarm) {
   row.setAttribute("aria-current", String(alarm.alarm_id === selectedId));
   h("li", {}, row);
   rows.set(alarm.alarm_id, row);
-  requestAnimationFrame(() => setTimeout(() => {
-    if (alarm.alarm_id in window.hearthwatch.seen) return;
-    window.hearthwatch.seen[alarm.alarm_id] = performance.timeOrigin + performance.now();
-    onShown(alarm.alarm_id);
-  }));
+  notePainted([alarm]);
   return row;
+}
+
+function notePainted(alarms) {
+  const fresh = alarms.filter((alarm) => !(alarm.alarm_id in window.hearthwatch.seen));
+  if (!fresh.length) return;
+  requestAnimationFrame(() => setTimeout(() => {
+    for (const { alarm_id: id } of fresh) {
+      if (id in window.hearthwatch.seen) continue;
+      window.hearthwatch.seen[id] = performance.timeOrigin + performance.now();
+      onShown(id);
+    }
+  }));
+}
+
+function createGroup({ key, members }) {
+  const title = members[0].title;
+  const row = h("button", { type: "button", class: `row small group ${members[0].category} unheld`, "data-group": title });
+  row.append(h("span", { class: "icon" }, sign(members[0].category)), h("span", { class: "what" }), h("span", { class: "at" }), h("span", { class: "time" }));
+  row.addEventListener("click", () => {
+    if (!unfolded.delete(title)) unfolded.add(title);
+    draw();
+  });
+  h("li", {}, row);
+  rows.set(key, row);
+  return row;
+}
+
+function fillGroup(row, members) {
+  row.members = members;
+  const { title } = members[0];
+  row.setAttribute("aria-expanded", String(unfolded.has(title)));
+  setText(row.querySelector(".what"), `${title} ×${members.length}`);
+  setText(row.querySelector(".at"), unfolded.has(title) ? "fold" : "unfold");
+  row.title = `${members.length} homes: ${title}, the first since ${fullTime(members[0].opened_us)}`;
+  notePainted(members);
 }
 
 function fill(row, alarm) {
@@ -115,6 +172,10 @@ export function tick() {
   let firstApart = false;
   for (const { firstElementChild: row } of byId("rows").children) {
     const alarm = row.alarm;
+    if (!alarm) {
+      tickGroup(row);
+      continue;
+    }
     const held = holder(alarm);
     const { limitS, share, waiting } = handling(alarm);
     const apart = setApart(alarm);
@@ -133,6 +194,13 @@ export function tick() {
     bar.hidden = Boolean(remark) || !limitS;
     drawBar(bar, share);
   }
+}
+
+function tickGroup(row) {
+  const time = row.querySelector(".time");
+  setText(time, elapsed(nowUs() - row.members[0].opened_us));
+  time.classList.toggle("late", row.members.some((alarm) => alarm.escalation > 0));
+  row.parentElement.classList.remove("first-apart");
 }
 
 export function drawBar(bar, share) {

@@ -11,6 +11,10 @@ const ROSTER_OLD_US = 3600e6;
 let answeredUs = 0;
 let said = null;
 let shown = ""; // the card's home
+let opened = ""; // the incident on the card
+let onOpen = () => {};
+
+export const setUp = (open) => (onOpen = open);
 
 async function ask() {
   const home = shown;
@@ -26,11 +30,41 @@ async function ask() {
 
 function drawIncidents(incidents) {
   const rows = incidents.sort((a, b) => a.opened_us - b.opened_us).map((incident) =>
-    h("li", { class: "row small trouble incident", title: `Silent since ${fullTime(incident.since_us)}`, "data-incident-id": incident.incident_id },
-      h("span", { class: "icon" }, sign("trouble")),
-      h("span", { class: "what" }, incident.headline),
-      h("span", { class: "time" }, elapsed(nowUs() - incident.since_us))));
+    h("li", {}, row(incident)));
+  const focused = document.activeElement?.dataset?.incidentId;
   byId("incidents").replaceChildren(...rows);
+  if (focused) byId("incidents").querySelector(`[data-incident-id="${focused}"]`)?.focus();
+  if (byId("card").dataset.state === "incident") drawIncident(incidents.find((one) => one.incident_id === opened));
+}
+
+function row(incident) {
+  const button = h("button", { type: "button", class: "row small trouble incident", title: `Silent since ${fullTime(incident.since_us)}`, "data-incident-id": incident.incident_id,
+    "aria-current": String(incident.incident_id === opened && byId("card").dataset.state === "incident") },
+    h("span", { class: "icon" }, sign("trouble")),
+    h("span", { class: "what" }, incident.headline),
+    h("span", { class: "time" }, elapsed(nowUs() - incident.since_us)));
+  button.addEventListener("click", () => {
+    opened = incident.incident_id;
+    onOpen();
+    byId("card").dataset.state = "incident";
+    byId("card").className = "card trouble";
+    drawIncidents(said.incidents);
+  });
+  return button;
+}
+
+// One card for all of its homes, with their count: nobody handles two hundred alarms of one cause.
+function drawIncident(incident) {
+  if (!incident) return setText(byId("incident-state"), "Over: every home is heard again.");
+  const silent = incident.homes - incident.returned;
+  setText(byId("incident-title"), incident.headline);
+  setText(byId("incident-count"), String(silent));
+  setText(byId("incident-words"), `${silent === 1 ? "home is" : "homes are"} silent of ${incident.homes}; ${incident.returned} back`);
+  setText(byId("incident-state"), `Since ${clock(incident.since_us)}, ${age(nowUs() - incident.since_us)} ago. ${incident.mains_lost ? `${incident.mains_lost} had lost mains power just before: look for a power cut.` : "None had lost mains power: look at the operator’s network."}`);
+  const table = (id, counts) => byId(id).replaceChildren(...counts.map(({ name, homes }) => h("tr", {}, h("th", { scope: "row" }, name || "unknown"), h("td", {}, String(homes)))));
+  table("incident-regions", incident.regions);
+  table("incident-operators", incident.operators);
+  return null;
 }
 
 function drawPath(home, path) {
