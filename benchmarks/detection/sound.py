@@ -1,19 +1,17 @@
-"""Sound: classes in corpus, corpora against one another, calibration, robustness.
+"""Sound: the shipped models on what they never learnt from: classes, calibration, SESA, disturbance.
 
-The shipped models are judged on what they never learnt from; the models of the cross-corpus part are
-trained here (benchmarks.detection.sound_corpora). Intervals are by recording. Needs HEARTHWATCH_RECORDINGS.
+Intervals are by recording. Needs HEARTHWATCH_RECORDINGS. Corpora in turn: benchmarks.detection.corpora.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.detection import figures
+from benchmarks.detection import figures, sound_robust
 from benchmarks.detection import sound_clips as sc
 from benchmarks.detection.sound_clips import Clips
 from benchmarks.detection.sound_page import MODELS, draw, tables
@@ -24,26 +22,20 @@ from local.training.sound_corpus import corpus
 from serving.interpreter import LiteRtModel
 
 __all__ = ["draw", "measure", "tables"]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SEED: Final = 23
 SYNTHETIC_EACH: Final = 60
 
 
 def measure() -> dict[str, Any]:
-    """All of it; some minutes.
+    """Some minutes of one core.
 
     Raises:
         RuntimeError: No recordings.
     """
-    # Keras only where it is needed: to read a result needs none.
-    from benchmarks.detection import sound_corpora, sound_robust
-
     folder = recordings.recordings_folder()
-    found = recordings.sounds(folder)
-    if not found:
+    if not recordings.sounds(folder):
         raise RuntimeError(f"{recordings.RECORDINGS_VARIABLE} names no sounds")
     parts = corpus(folder)
-    bench = sound_corpora.bench(found)  # first: it forks
     models = {tier: sc.shipped(tier) for tier in MODELS}
     rng = np.random.default_rng(SEED)
     in_corpus = [*parts.test_esc, *parts.test_house]
@@ -55,8 +47,6 @@ def measure() -> dict[str, Any]:
         "in_corpus": {tier: _in_corpus(model, real, len(in_corpus)) for tier, model in models.items()},
         "synthetic": {tier: _synthetic_classes(model, made) for tier, model in models.items()},
         "sesa": _sesa(models, parts.sesa, rng),
-        "across": sound_corpora.across(bench),
-        "esc10": sound_corpora.esc10_by_fold(bench),
         "robustness": sound_robust.robustness(
             models, [r for r in sc.sesa_half(parts.sesa, odd=False) if r.label == "siren"], in_corpus
         ),
@@ -69,8 +59,6 @@ def measure() -> dict[str, Any]:
             for f in result[part][tier].pop("figures")
         ),
         *result["sesa"].pop("figures"),
-        *(f for split in result["across"] for f in split.pop("figures")),
-        *result["esc10"].pop("figures"),
         *result["robustness"].pop("figures"),
     ]
     return result
