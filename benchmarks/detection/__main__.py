@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.detection import page
 from benchmarks.detection.figures import check
 
-PARTS: Final = ("fire", "co", "occupancy", "home", "speed", "sound", "cascade")
+PARTS: Final = ("fire", "co", "occupancy", "home", "speed", "sound", "corpora", "cascade")
 _LOG = logging.getLogger(__name__)
 
 
