@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import fastavro
 
-from pipelines.monitor import model_handlers
 from schemas.archive import ARCHIVE_SCHEMA
 from schemas.events import AlarmKind
+from serving import cards
 from serving.handlers import label_scores
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LiteRtModel, open_card
 from transforms.advance_home import advance
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import archive_row
@@ -27,9 +27,10 @@ from transforms.decode_batches import Decoded, decode
 from transforms.elements import AcceptedReading, BatchSummary, RawMessage, Receipt, Score, WindowScore
 from transforms.evidence import evidence_of_window
 from transforms.home_state import Home, Placed, place
+from transforms.model_score import model_score
 from transforms.raise_alarms import wall_clock_us
 from transforms.score_homes import fuse
-from transforms.score_readings import BLOCK, Block, model_score, prepare
+from transforms.score_readings import BLOCK, FAMILIES, Block, prepare
 from transforms.trust import Trust, load_ca
 from transforms.write_objects import avro_bytes, object_name, write_object
 from transforms.write_warehouse import json_line, receipt_row, score_row, window_row
@@ -49,9 +50,7 @@ class BareLoop:
 
     def __init__(self, ca_pem: bytes, output: Path) -> None:
         self._trust = Trust(load_ca(ca_pem))
-        self._models: dict[str, LiteRtModel] = {
-            family: handler.load_model() for family, handler in model_handlers().items()
-        }
+        self._models: dict[str, LiteRtModel] = {family: open_card(cards.find(family)) for family in FAMILIES}
         self._output = output
         self._schema = fastavro.parse_schema(ARCHIVE_SCHEMA)
         self._homes: dict[str, Home] = {}

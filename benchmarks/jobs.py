@@ -25,7 +25,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from benchmarks.bare_loop import BareLoop
 from pipelines.io import Io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers
+from pipelines.monitor import build
 from pipelines.options import MonitorConfig
 from schemas.archive import DEAD_LETTER_SCHEMA, PARTITIONS
 from transforms.alarm_store import MemoryStore

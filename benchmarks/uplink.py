@@ -30,7 +30,6 @@ from local import recordings
 from local.simulator import devices
 from local.simulator.scenarios import QUIET, break_in, co_leak, kitchen_fire
 from local.training import sounds
-from pipelines.monitor import model_handlers
 from schemas import bulk
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.coarse_mel import pack_log_mel, unpack_log_mel
@@ -42,13 +41,16 @@ from schemas.topics import (
     ATTRIBUTE_LANE,
     LANE_TOPICS,
 )
+from serving import cards
 from serving.handlers import label_scores
+from serving.interpreter import open_card
 from transforms.advance_home import advance
 from transforms.decode_batches import decode
 from transforms.elements import AcceptedReading, RawMessage, WindowScore
 from transforms.home_state import Home, place
+from transforms.model_score import model_score
 from transforms.score_homes import fuse, latest
-from transforms.score_readings import BLOCK, model_score, prepare
+from transforms.score_readings import BLOCK, FAMILIES, prepare
 from transforms.trust import Trust, load_ca
 
 DAY_US: Final = 1_790_035_200_000_000 // (1440 * MINUTE_US) * 1440 * MINUTE_US
@@ -74,7 +76,7 @@ class Judge:
 
     def __init__(self, ca_pem: bytes) -> None:
         self._trust = Trust(load_ca(ca_pem))
-        self.models: dict[str, Any] = {f: handler.load_model() for f, handler in model_handlers().items()}
+        self.models: dict[str, Any] = {f: open_card(cards.find(f)) for f in FAMILIES}
 
     def windows(self, messages: Sequence[RawMessage]) -> dict[tuple[str, int], WindowScore]:
         """The standing word on each window of one home."""

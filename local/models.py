@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.config import Settings
+from local.emulators import use_stand_ins
 from serving import cards
 from serving.channels import BadStep, Channel, State
 from serving.objects import Conflict, StoreFailed, open_store
@@ -190,3 +191,39 @@ def _refusals() -> Iterator[None]:
     except (cards.ModelRefused, BadStep, BadKey, StoreFailed, Conflict, FileExistsError) as error:
         errors.print(str(error), markup=False)
         raise typer.Exit(EXIT_REFUSED) from error
+
+
+@app.command()
+def compare(
+    baseline: Annotated[str, typer.Argument(help="The version that serves, like sound-1.")],
+    candidate: Annotated[str, typer.Argument(help="The version to judge by it, like sound-2.")],
+    since: Annotated[str, typer.Option(help="First hour, like 2026-03-01T12 (UTC); none: this hour.")] = "",
+    until: Annotated[str, typer.Option(help="Hour after the last.")] = "",
+    home: Annotated[str, typer.Option(help="Replay this home's archive instead of asking the shadow.")] = "",
+) -> None:
+    """Compare two versions on this machine's system: agreement, alarms gained and missed, latency.
+
+    By what the shadow said of the same readings, or with --home by replaying one hour of its archive.
+    """
+    from pipelines.compare import main
+
+    settings = Settings()
+    use_stand_ins(settings)
+    source = (
+        [
+            f"--home={home}",
+            f"--archive={settings.output_url}/archive",
+            f"--fleet-ca={settings.run / 'fleet' / 'ca.pem'}",
+        ]
+        if home
+        else [f"--warehouse=bigquery://{settings.project}.{settings.dataset}"]
+    )
+    code = main(
+        [
+            *(f"--baseline={baseline}", f"--candidate={candidate}", *source),
+            *(f"--since={since or dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H')}", f"--until={until}"),
+            f"--registry={settings.registry_url}",
+            f"--registry-keys={settings.registry_key.with_suffix('.pub')}",
+        ]
+    )
+    raise typer.Exit(code)

@@ -114,6 +114,7 @@ def stand_ins(settings: Settings) -> list[Part]:
             ports=["gcs_port"],
             address=settings.address(settings.gcs_port),
             prepare=lambda: (settings.data / "gcs").mkdir(parents=True, exist_ok=True),
+            once_ready=lambda: models.seed(settings),
         ),
     ]
     if settings.warehouse == "on":
@@ -169,7 +170,12 @@ def pipeline_commands(settings: Settings, speed: float = 1.0) -> dict[str, list[
         command = [sys.executable, "-m", "pipelines.monitor", "--input", *urls, f"--job_name={name}"]
         return [*command, *flags, *common]
 
-    keep = [f"--output={settings.output_url}", f"--bulk=gs://{settings.bucket}"]
+    keep = [
+        f"--output={settings.output_url}",
+        f"--bulk=gs://{settings.bucket}",
+        f"--registry={settings.registry_url}",
+        f"--registry-keys={settings.registry_key.with_suffix('.pub')}",
+    ]
     if settings.warehouse == "on":
         keep.append(f"--warehouse=bigquery://{settings.project}.{settings.dataset}")
     roster = f"--roster={settings.run / 'fleet' / fleet.ROSTER_FILE}"
@@ -200,10 +206,7 @@ def system(settings: Settings, simulation: SimulationSettings) -> list[Part]:
             uplink=simulation.uplink,
         )
 
-    stores = [
-        part._replace(once_ready=lambda: models.seed(settings)) if part.name == "gcs" else part
-        for part in stand_ins(settings)
-    ]
+    stores = stand_ins(settings)
     # Enrolment comes with the first part: the CA's certificate must be there before whoever reads it.
     stores[0] = stores[0]._replace(prepare=enrolled)
     needed = [

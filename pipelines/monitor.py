@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 
 from pipelines.io import Io, choose_io
+from pipelines.models import Models, model_handlers, model_source
 from pipelines.options import LANES, BadOptions, MonitorConfig, parse_options
 from pipelines.submit import run_until_done
-from serving import cards
-from serving.handlers import LiteRtModelHandler
+from serving.cards import ModelRefused
 from transforms.decode_batches import DecodeBatches
 from transforms.fetch_bulk import FetchBulk
 from transforms.raise_alarms import RaiseAlarms
 from transforms.report_losses import ReportLosses
+from transforms.score_closely import ScoreClosely
 from transforms.score_homes import ScoreHomes
-from transforms.score_readings import FAMILIES, ScoreReadings
+from transforms.score_readings import ScoreReadings
 from transforms.show_watched import ShowWatched
 from transforms.supervise_homes import SuperviseHomes
 from transforms.track_homes import TrackHomes
@@ -45,8 +43,8 @@ class Built(NamedTuple):
     rejected: beam.PCollection
 
 
-def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHandler]) -> Built:
-    """Wire the graph of the lanes in `config.lanes` onto `root`."""
+def build(root: Any, config: MonitorConfig, io: Io, models: Models | None) -> Built:
+    """Wire the graph of the lanes in `config.lanes` onto `root`; without readings it needs no models."""
     # Input
     sources = [root | label >> source for label, source in io.sources.items()]
     messages = sources[0] if len(sources) == 1 else sources | "JoinLanes" >> beam.Flatten()
@@ -66,12 +64,16 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
 
     # Urgent: events go straight to their episode, by no model, window or keyed state.
     evidence = {"events": decoded.events}
-    scores = windows = losses = None
+    scores = shadows = windows = losses = None
 
-    # Minutes and bulk: score in the reading stage, then one keyed state a home.
-    if scoring(config):
-        scores = readings | "ScoreReadings" >> ScoreReadings(models)
-        tracked = (scores, decoded.summaries) | "TrackHomes" >> TrackHomes(
+    # Minutes and bulk: score in the reading stage, then one keyed state a home. What is worth a closer
+    # look crosses to the large model, whose score follows the small one's and takes its place.
+    if models:
+        read = readings | "ScoreReadings" >> ScoreReadings(models.small, models.shadows)
+        close = read.selected | "ScoreClosely" >> ScoreClosely(models.large, config.accelerator)
+        scores, shadows = (read.scores, close) | "JoinScores" >> beam.Flatten(), read.shadows
+        said = (scores, read.unscored) | "JoinUnscored" >> beam.Flatten()
+        tracked = (said, decoded.summaries) | "TrackHomes" >> TrackHomes(
             report_holes=set(config.lanes) == set(LANES)
         )
         scored = tracked.windows | "ScoreHomes" >> ScoreHomes()
@@ -93,7 +95,13 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Mapping[str, ModelHa
     # Effects
     raised = evidence | "RaiseAlarms" >> RaiseAlarms(io.effects)
     if io.warehouse:
-        rows = {"receipts": receipts, "scores": scores, "windows": windows, "losses": losses}
+        rows = {
+            "receipts": receipts,
+            "scores": scores,
+            "shadows": shadows,
+            "windows": windows,
+            "losses": losses,
+        }
         rows = {name: elements for name, elements in rows.items() if elements is not None}
         _ = rows | "WriteWarehouse" >> io.warehouse
     return Built(receipts, raised.episodes, scores, windows, rejected)
@@ -104,23 +112,13 @@ def scoring(config: MonitorConfig) -> bool:
     return not {"minutes", "bulk"}.isdisjoint(config.lanes)
 
 
-def model_handlers(folder: str = "") -> dict[str, ModelHandler]:
-    """Folder of cards, "" for the package's → a handler for each family.
-
-    Raises:
-        cards.ModelRefused: A family has no model.
-    """
-    where = Path(folder) if folder else cards.WEIGHTS
-    return {family: LiteRtModelHandler(family, str(cards.find(family, where))) for family in FAMILIES}
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the job until it ends or is told to stop → exit code."""
     logging.basicConfig(level=logging.INFO)
     try:
         config, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
-        models = model_handlers(config.models) if scoring(config) else {}
-    except (BadOptions, cards.ModelRefused) as error:
+        models = model_handlers(model_source(config)) if scoring(config) else None
+    except (BadOptions, ModelRefused) as error:
         print(f"monitor: {error}", file=sys.stderr)
         return 2
     options = PipelineOptions(rest)

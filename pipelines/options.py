@@ -43,6 +43,10 @@ class MonitorConfig(BaseModel):
         bulk: Folder to which gateways upload hourly objects; "" takes the output's bucket, of a local
             output the folder itself, and of files the folder that the archive lies in.
         models: Folder of model cards and weights, "" for those of the package.
+        registry: Registry of models (gs://… or a local path), followed while the job runs; until it says
+            which version serves, and where it cannot be read, `models` serves. "" for none.
+        registry_keys: PEM file of the public keys whose signatures count in the registry.
+        accelerator: Dataflow's resource hint for the large model's stage, "" for CPUs.
         archive_hold_s: How long a small bundle's messages may wait in the runner's state for others, to
             become one object; 0: each bundle writes. Only where that state outlives every failure.
         clock_tolerance_s: How far a gateway's clock may be from arrival.
@@ -61,6 +65,9 @@ class MonitorConfig(BaseModel):
     proves: tuple[str, ...] = ()
     bulk: str = ""
     models: str = ""
+    registry: str = ""
+    registry_keys: str = ""
+    accelerator: str = ""
     archive_hold_s: float = Field(default=0.0, ge=0, le=600)
     clock_tolerance_s: float = Field(default=CLOCK_TOLERANCE_S, gt=0, le=31 * 86_400)
 
@@ -101,6 +108,10 @@ class MonitorConfig(BaseModel):
             raise ValueError("roster is for a live job of the minutes lane: files page nobody")
         if set(self.proves) - set(self.lanes):
             raise ValueError(f"proves is {list(self.proves)}, lanes of this job: {list(self.lanes)}")
+        if bool(self.registry) != bool(self.registry_keys):
+            raise ValueError(
+                f"registry is {self.registry!r}, registry-keys is {self.registry_keys!r}: both or neither"
+            )
         if not self.live and len(self.input) != 1:
             raise ValueError(f"input is {list(self.input)}, one archive folder is read at a time")
         return self
@@ -156,6 +167,10 @@ _HELP: Final = {
     "proves": "lanes whose path this job proves (default: all of its lanes)",
     "bulk": "folder to which gateways upload hourly objects (default: the output's bucket or folder)",
     "models": "folder of model cards and weights (default: the package's)",
+    "registry": "registry of models, followed while the job runs (gs://… or a folder)",
+    "registry_keys": "PEM file of the public keys whose signatures count in the registry",
+    "accelerator": "Dataflow's hint for the large model's workers, like "
+    "type:nvidia-l4;count:1;install-nvidia-driver (default: none, CPUs)",
     "archive_hold_s": "seconds that small bundles may wait in the runner's state to share an archive object "
     "(default: 0, each bundle writes; needs a state that outlives every failure)",
     "clock_tolerance_s": f"seconds a gateway's clock may be off (default: {CLOCK_TOLERANCE_S:g})",

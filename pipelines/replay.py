@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -20,7 +20,8 @@ from pydantic import Field, model_validator
 
 from pipelines.batch_options import BatchConfig, Hour, batch_pipeline, check_ca, parse
 from pipelines.io import choose_io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers, model_source
+from pipelines.monitor import build
 from pipelines.options import BadOptions, MonitorConfig
 from serving import cards
 from transforms.compacted import hour_of, visible
@@ -141,8 +142,41 @@ def _print_letters(letters: list[dict[str, str]], verb: str, skipped: int) -> No
         print(f"  {count} × {stage}: {reason}")
 
 
+class Twice(NamedTuple):
+    """One home and hour, through two sets of models.
+
+    Attributes:
+        first_us, end_us: The hour; a lead-in before it was replayed as well.
+        messages: Of the home that arrived then.
+    """
+
+    baseline: Replayed
+    candidate: Replayed
+    first_us: int
+    end_us: int
+    messages: int
+
+
 def replay_home(config: HomeConfig, rest: list[str]) -> int:
     """Replay one home and hour twice → 0; prints what differs and writes it as JSON."""
+    said = replay_twice(config, rest)
+    differences = compare(said.baseline, said.candidate, said.first_us, said.end_us)
+    numbers = summary(said.baseline, said.candidate, differences)
+    report = {"home_id": config.home, "hour": config.hour, "messages": said.messages, **numbers}
+    rows = [difference._asdict() for difference in differences]
+    written = json.dumps({**report, "differences": rows}, indent=1).encode()
+    write_object(f"{config.output.rstrip('/')}/differences.json", written)
+    print(json.dumps(report, indent=1))
+    print(table(differences))
+    return 0
+
+
+def replay_twice(config: HomeConfig, rest: list[str]) -> Twice:
+    """Through the baseline and through the candidate.
+
+    Raises:
+        BadOptions: There is no CA, or nothing of this home in this hour.
+    """
     check_ca(config.fleet_ca)
     first_us = hour_us(config.hour)
     end_us = first_us + 3_600_000_000
@@ -165,14 +199,7 @@ def replay_home(config: HomeConfig, rest: list[str]) -> int:
         # Unless it is named, the bucket of hourly objects is the one beside the real archive.
         bulk = config.bulk or replayed.model_copy(update={"input": (config.archive,)}).bulk_folder
         said[name] = _replay(replayed.model_copy(update={"bulk": bulk}), folder, rest)
-    differences = compare(said["baseline"], said["candidate"], first_us, end_us)
-    numbers = summary(said["baseline"], said["candidate"], differences)
-    report = {"home_id": config.home, "hour": config.hour, "messages": count, **numbers}
-    rows = [difference._asdict() for difference in differences]
-    write_object(f"{output}/differences.json", json.dumps({**report, "differences": rows}, indent=1).encode())
-    print(json.dumps(report, indent=1))
-    print(table(differences))
-    return 0
+    return Twice(said["baseline"], said["candidate"], first_us, end_us, count)
 
 
 def _monitor(
@@ -187,7 +214,7 @@ def _replay(config: MonitorConfig, folder: str, rest: list[str]) -> Replayed:
     """The pipeline's own `build()` on files → what it said."""
     with batch_pipeline(rest) as pipeline:
         built = build(
-            pipeline, config, choose_io(config, PipelineOptions(rest)), model_handlers(config.models)
+            pipeline, config, choose_io(config, PipelineOptions(rest)), model_handlers(model_source(config))
         )
         outputs = {
             "scores": built.scores,

@@ -345,7 +345,13 @@ class SensorStatus(BaseModel):
 
 
 class HomeStatus(_Document):
-    """homes/{home_id}. `last_seen_us` is coarse: five minutes."""
+    """homes/{home_id}.
+
+    Attributes:
+        last_seen_us: Coarse: five minutes.
+        rules_only_since_us: Since when models of `rules_only_families` fail for this home, so that only
+            the gateway's rules and the sensors' own verdicts watch it there; None: they work.
+    """
 
     home_id: str
     gateway_id: str = ""
@@ -354,6 +360,8 @@ class HomeStatus(_Document):
     sensors: dict[str, SensorStatus] = Field(default_factory=dict)
     software_version: str = ""
     last_seen_us: int = 0
+    rules_only_since_us: int | None = None
+    rules_only_families: list[str] = Field(default_factory=list)
 
 
 class DirectoryEntry(_Document):

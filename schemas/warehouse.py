@@ -79,6 +79,11 @@ READINGS_SCORES: Final = Table(
     latest=("publish_time",),
 )
 
+SHADOW_SCORES: Final = READINGS_SCORES._replace(
+    name="shadow_scores",
+    description="What a version in the shadow said of a reading that the fleet's scored; it never alarms.",
+)
+
 WINDOW_SCORES: Final = Table(
     "window_scores",
     "A home's five minutes before window_end, fused; each sending of a window is a row.",
@@ -90,7 +95,11 @@ WINDOW_SCORES: Final = Table(
         _field("arming_mode", "STRING", "Of the window's newest minute.", "NULLABLE"),
         _field("kind", "STRING", "What it argues for; empty: nothing.", "NULLABLE"),
         _field("score", "FLOAT", "Fused, 0 to 1."),
-        _field("heard", "INTEGER", "Scores that speak in the window; it only grows."),
+        _field(
+            "heard",
+            "INTEGER",
+            "Scores that speak, and 3 for each of a large model; it only grows.",
+        ),
         _field("reasons", "STRING", "Readable, strongest first.", "REPEATED"),
         _field("evidence", "STRING", "JSON of schemas.alarms.ScoreDoc.", "REPEATED"),
         _field("rule_version", "STRING", "Of the fusion rule."),
@@ -246,7 +255,16 @@ LOSSES: Final = Table(
 
 TABLES: Final = {
     table.name: table
-    for table in (READINGS_SCORES, WINDOW_SCORES, BATCHES, LEDGER, TRAINING_READINGS, LABELS, LOSSES)
+    for table in (
+        READINGS_SCORES,
+        SHADOW_SCORES,
+        WINDOW_SCORES,
+        BATCHES,
+        LEDGER,
+        TRAINING_READINGS,
+        LABELS,
+        LOSSES,
+    )
 }
 
 

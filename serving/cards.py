@@ -12,9 +12,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.features import FEATURE_VERSION, input_shape
+from schemas.models import Tier, line_of
 
 WEIGHTS: Final = Path(__file__).parent / "weights"
-Tier = Literal["small", "large"]
 MAX_WEIGHTS_BYTES: Final = 1_000_000  # of a small model, which scores everything
 MAX_LARGE_BYTES: Final = 5_000_000
 MAX_PARITY: Final = 1e-4
@@ -132,14 +132,6 @@ class ModelCard(_Part):
         if self.data_to_us < self.data_from_us:
             raise ValueError(f"data_to_us is {self.data_to_us}, before data_from_us {self.data_from_us}")
         return self
-
-
-def line_of(family: str, tier: Tier = "small") -> str:
-    """
-    >>> line_of("sound"), line_of("sound", "large")
-    ('sound', 'sound_large')
-    """
-    return family if tier == "small" else f"{family}_{tier}"
 
 
 def cards(folder: Path = WEIGHTS) -> list[Path]:

@@ -1,18 +1,21 @@
-"""Beam model handlers: what `RunInference` needs to score readings with the LiteRT models."""
+"""Beam model handlers: what `RunInference` needs to score readings with the models of a source."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
-from serving import cards
+from serving.channels import State
 from serving.interpreter import LiteRtModel
+from serving.live import PACKAGED, LiveModel, ModelSource
+
+MAX_CLOSE_BATCH: Final = 32  # benchmarks/models.py: a larger one gains nothing on a CPU
 
 
 class LabelScores(NamedTuple):
@@ -33,7 +36,10 @@ class LabelScores(NamedTuple):
     model_version: str
 
 
-class LiteRtModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiteRtModel]):
+NOTHING: Final = LabelScores("", 0.0, (), (), "")
+
+
+class ReadingModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiveModel]):
     """Scores blocks of model inputs (schemas.features.model_inputs) of one family.
 
     An element is a block [n, *input_shape], n up to `serving.interpreter.MAX_BATCH`, and a batch is
@@ -43,39 +49,34 @@ class LiteRtModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiteRtMod
 
     Args:
         family: "sound", "motion", "air" or "contact".
-        card_path: A model card; None takes the newest of the family from the package.
+        state: "fleet", or "shadow" for the version that is watched; where there is none every verdict
+            is `NOTHING`.
     """
 
-    def __init__(self, family: str, card_path: str | None = None) -> None:
+    def __init__(self, family: str, source: ModelSource = PACKAGED, state: State = "fleet") -> None:
         super().__init__()
         self._family = family
-        self._card_path = card_path
+        self._source = source
+        self._state: State = state
 
-    def load_model(self) -> LiteRtModel:
-        """Verified weights.
+    def load_model(self) -> LiveModel:
+        """The family's model, which follows the registry from then on.
 
         Raises:
-            ModelRefused: The card or its weights are missing, corrupt or of another family.
+            ModelRefused: Neither registry nor folder has one that can be served.
         """
-        path = Path(self._card_path) if self._card_path else cards.find(self._family)
-        card, weights = cards.load(path)
-        if card.family != self._family:
-            raise cards.ModelRefused(f"{path.name} is of family {card.family}, wanted {self._family}")
-        return LiteRtModel(card, weights)
+        return LiveModel(self._source, self._family, "small", self._state)
 
     def run_inference(
         self,
         batch: Sequence[NDArray[Any]],
-        model: LiteRtModel,
+        model: LiveModel,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterable[list[LabelScores]]:
         """Blocks → the scores of each, in order. An output that is not finite becomes an absent score."""
         del inference_args  # the models take none
-        return [label_scores(model, block) for block in batch]
-
-    def update_model_path(self, model_path: str | None = None) -> None:
-        """Beam's hook for a new model while a job runs."""
-        self._card_path = model_path or self._card_path
+        loaded = _count_and_take(model)
+        return [label_scores(loaded, block) if loaded else [NOTHING] * len(block) for block in batch]
 
     def get_num_bytes(self, batch: Sequence[NDArray[Any]]) -> int:
         """Bytes of the inputs."""
@@ -83,11 +84,53 @@ class LiteRtModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiteRtMod
 
     def get_metrics_namespace(self) -> str:
         """Namespace of RunInference's own metrics."""
-        return f"score_{self._family}"
+        return f"score_{self._family}" if self._state == "fleet" else f"{self._state}_{self._family}"
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
         """One block at a time (no `max_batch_duration_secs`: that would need state)."""
         return {"min_batch_size": 1, "max_batch_size": 1}
+
+
+class CloseModelHandler(ModelHandler[NDArray[Any], LabelScores, LiveModel]):
+    """Scores single inputs by the large model of a family, batched over time.
+
+    Args:
+        wait_s: How long a batch may wait for more; None: batches within a bundle, for bounded input.
+    """
+
+    def __init__(self, family: str, source: ModelSource = PACKAGED, wait_s: float | None = None) -> None:
+        super().__init__()
+        self._family = family
+        self._source = source
+        self._wait_s = wait_s
+
+    def load_model(self) -> LiveModel:
+        """The family's large model; none may be configured, and then every verdict is `NOTHING`."""
+        return LiveModel(self._source, self._family, "large")
+
+    def run_inference(
+        self,
+        batch: Sequence[NDArray[Any]],
+        model: LiveModel,
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> Iterable[LabelScores]:
+        """Inputs → verdicts, in order."""
+        del inference_args
+        loaded = _count_and_take(model)
+        return label_scores(loaded, np.stack(batch)) if loaded else [NOTHING] * len(batch)
+
+    def get_num_bytes(self, batch: Sequence[NDArray[Any]]) -> int:
+        """Bytes of the inputs."""
+        return sum(one.nbytes for one in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Namespace of RunInference's own metrics."""
+        return f"score_{self._family}_large"
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """With a wait: batches over bundles, in keyed state. The readings are few."""
+        wait = {} if self._wait_s is None else {"max_batch_duration_secs": self._wait_s}
+        return {"min_batch_size": 1, "max_batch_size": MAX_CLOSE_BATCH, **wait}
 
 
 def label_scores(model: LiteRtModel, batch: NDArray[Any]) -> list[LabelScores]:
@@ -104,3 +147,10 @@ def label_scores(model: LiteRtModel, batch: NDArray[Any]) -> list[LabelScores]:
             Metrics.counter(f"score_{card.family}", "absent_scores").inc(1)
             found.append(LabelScores("", 0.0, card.classes, (), card.model_version))
     return found
+
+
+def _count_and_take(model: LiveModel) -> LiteRtModel | None:
+    """The model to use for this batch; what its thread counted becomes metrics here, within a bundle."""
+    for name, count in model.take_counts().items():
+        Metrics.counter(f"models_{model.line}", name).inc(count)
+    return model.current

@@ -1,15 +1,20 @@
-"""A loaded model: probabilities of a batch by LiteRT, safe to share between threads."""
+"""A loaded model: probabilities of a batch, safe to share between threads; its weights are mapped, not read.
+
+Processes of a worker that map the same file share its pages.
+"""
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from serving.cards import ModelCard
+from serving import cards
+from serving.cards import ModelCard, ModelRefused
 
 MAX_BATCH: Final = 64
 
@@ -20,9 +25,12 @@ class LiteRtModel:
     An interpreter serves one thread at a time, and giving it another batch size plans its memory
     anew (slower than small models run); so each thread keeps one for each power of two up to
     `MAX_BATCH`, and a batch is padded to the next.
+
+    Args:
+        weights: A file whose bytes are those of the card.
     """
 
-    def __init__(self, card: ModelCard, weights: bytes) -> None:
+    def __init__(self, card: ModelCard, weights: Path) -> None:
         self.card = card
         self._weights = weights
         self._local = threading.local()
@@ -55,9 +63,35 @@ class LiteRtModel:
     def _interpreter(self, size: int) -> tuple[Interpreter, int, int]:
         by_size: dict[int, tuple[Interpreter, int, int]] = self._local.__dict__.setdefault("by_size", {})
         if size not in by_size:
-            interpreter = Interpreter(model_content=self._weights, num_threads=1)
+            interpreter = Interpreter(model_path=str(self._weights), num_threads=1)
             input_index = interpreter.get_input_details()[0]["index"]
             interpreter.resize_tensor_input(input_index, [size, *self.card.input_shape])
             interpreter.allocate_tensors()
             by_size[size] = (interpreter, input_index, interpreter.get_output_details()[0]["index"])
         return by_size[size]
+
+
+def open_model(card: ModelCard, weights: Path) -> LiteRtModel:
+    """Verified weights → a model that was tried once.
+
+    Raises:
+        ModelRefused: The runtime cannot read them, or what they answer is no probability for each class.
+    """
+    model = LiteRtModel(card, weights)
+    try:
+        (row,) = model.probabilities(np.zeros((1, *card.input_shape), card.input_dtype))
+    except (ValueError, RuntimeError) as error:
+        raise ModelRefused(f"{card.weights} does not run: {error}") from error
+    if row.shape != (len(card.classes),) or not ((row >= 0) & (row <= 1 + 1e-6)).all():  # false for NaN
+        raise ModelRefused(f"{card.weights} answers {row.tolist()}, wanted {len(card.classes)} probabilities")
+    return model
+
+
+def open_card(path: Path) -> LiteRtModel:
+    """The path of a card, its weights beside it → its model.
+
+    Raises:
+        ModelRefused: As `serving.cards.load` and `open_model`.
+    """
+    card, _ = cards.load(path)
+    return open_model(card, path.with_name(card.weights))

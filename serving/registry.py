@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from serving.cards import ModelCard, ModelRefused, Tier, check_weights, line_of, parse_card
+from schemas.models import Tier, line_of
+from serving.cards import ModelCard, ModelRefused, check_weights, parse_card
 from serving.channels import Channel, State
 from serving.objects import NEW, Conflict, Store
 from serving.signing import Signature, Signer, TrustedKeys

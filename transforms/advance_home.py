@@ -64,12 +64,12 @@ def visible(home: Home) -> tuple[Any, ...]:
     sensors = [(name, s.kind, s.room, s.battery_percent) for name, s in home.sensors.items()]
     coarse_us = present.seen_us - present.seen_us % LAST_SEEN_US
     said = (present.mode or UNKNOWN, present.phase or UNKNOWN, present.software_version)
-    return present.key.gateway_id, *said, coarse_us, sensors
+    return present.key.gateway_id, *said, coarse_us, home.rules_only, sensors
 
 
 def status_of(home_id: str, home: Home) -> HomeStatus:
     """The document of a home that has sent a batch."""
-    gateway_id, mode, phase, software_version, last_seen_us, sensors = visible(home)
+    gateway_id, mode, phase, software_version, last_seen_us, rules_only, sensors = visible(home)
     return HomeStatus(
         home_id=home_id,
         gateway_id=gateway_id,
@@ -81,6 +81,8 @@ def status_of(home_id: str, home: Home) -> HomeStatus:
         },
         software_version=software_version,
         last_seen_us=last_seen_us,
+        rules_only_since_us=rules_only.since_us if rules_only else None,
+        rules_only_families=list(rules_only.families) if rules_only else [],
     )
 
 
@@ -142,5 +144,5 @@ def forgets_us(home: Home) -> int:
 def forget(home: Home, now_us: int) -> bool:
     """Drop what is due, in place. False: nothing is left of the home."""
     if now_us >= home.newest_us + SCORES_KEPT_US:
-        home.minutes, home.vocabularies = {}, []
+        home.minutes, home.vocabularies, home.rules_only = {}, [], None
     return now_us < home.newest_us + STATE_KEPT_US

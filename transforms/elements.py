@@ -164,8 +164,8 @@ class WindowScore(NamedTuple):
         window_end_us: End of the window, exclusive. The window covers the five minutes before.
         kind: What it argues for (schemas.events.AlarmKind), "" for nothing.
         score: Fused probability in [0, 1].
-        heard: Voices in the window. It only grows: of a window's sendings the one with the
-            greatest (publish_us, heard) stands.
+        heard: Voices in the window, and three for each score of a large model. It only grows: of a
+            window's sendings the one with the greatest (publish_us, heard) stands.
         reasons: Readable, strongest first: "sound kitchen: glass_break 0.94 (sound-1)".
         rule_version: Of the fusion rule.
     """

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from schemas.models import UNSCORED, is_large
 from schemas.readings import MINUTE_US, READING_KINDS, reading_id
 from transforms.elements import BatchSummary, Score
 from transforms.gateway_ledger import Ledger
@@ -45,6 +46,20 @@ class Vocabulary(NamedTuple):
     family: str
     model_version: str
     labels: tuple[str, ...]
+
+    @property
+    def rank(self) -> int:
+        """Of two scores of one reading the higher stands: none, the small model's, the large one's."""
+        if self.model_version == UNSCORED:
+            return 0
+        return 2 if is_large(self.family, self.model_version) else 1
+
+
+class RulesOnly(NamedTuple):
+    """Families whose model fails, so that rules alone watch: `since_us` is the minute it began in."""
+
+    since_us: int
+    families: tuple[str, ...]
 
 
 class Placed(NamedTuple):
@@ -129,7 +144,7 @@ class HeldSensor:
 
 @dataclass
 class Home:
-    """State of one home. `newest_us`: newest publish time."""
+    """State of one home. `newest_us`: newest publish time. `rules_only`: None while models work."""
 
     gateway_id: str = ""
     newest_us: int = 0
@@ -137,6 +152,7 @@ class Home:
     sensors: dict[str, HeldSensor] = field(default_factory=dict)
     minutes: dict[int, Minute] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    rules_only: RulesOnly | None = None
 
 
 def encode(home: Home) -> bytes:
@@ -151,6 +167,7 @@ def encode(home: Home) -> bytes:
                 [name, rooms.index(s.room), KINDS.index(s.kind), s.battery_percent, s.seq]
                 for name, s in home.sensors.items()
             ],
+            *([home.rules_only] if home.rules_only else []),  # mostly absent, as in state from before it
         ],
         ensure_ascii=False,
         separators=(",", ":"),
@@ -172,7 +189,7 @@ def decode(data: bytes) -> Home:
     if version != STATE_VERSION:
         raise ValueError(f"state has version {version}, known versions: {STATE_VERSION}")
     newest_us, text, minutes, ledger = rest
-    gateway_id, rooms, words, sensors = json.loads(text)
+    gateway_id, rooms, words, sensors, *more = json.loads(text)
     return Home(
         gateway_id=gateway_id,
         newest_us=newest_us,
@@ -180,6 +197,7 @@ def decode(data: bytes) -> Home:
         sensors={name: HeldSensor(rooms[room], KINDS[kind], *rest) for name, room, kind, *rest in sensors},
         minutes=dict(_read_minutes(minutes)),
         ledger=Ledger.of_plain(ledger),
+        rules_only=RulesOnly(more[0][0], tuple(more[0][1])) if more else None,
     )
 
 
@@ -192,7 +210,11 @@ def _read_minutes(data: bytes) -> Iterator[tuple[int, Minute]]:
 
 
 class Heard(NamedTuple):
-    """What a group of scores did: windows that changed, and scores that came too late for any."""
+    """What a group of scores did: windows that changed, and scores that came too late for any.
+
+    Attributes:
+        added: Scores taken, those included that stand in another's place.
+    """
 
     windows: list[HomeWindow]
     late: list[Score]
@@ -204,7 +226,8 @@ def hear(home_id: str, home: Home, scores: Iterable[Placed], *, keep_all: bool) 
     """Take scores into a home, in any order, and say which of its windows must be sent (again).
 
     A window is sent when it gets its first score, a score that the fusion rule can hear, or another
-    arming mode; a score that is held already changes nothing.
+    arming mode; a score that is held already changes nothing. A large model's score takes the place of
+    the small one's, whichever comes first.
 
     Args:
         keep_all: For bounded input, whose order is arbitrary: a minute is judged by its own publish
@@ -226,20 +249,23 @@ def hear(home_id: str, home: Home, scores: Iterable[Placed], *, keep_all: bool) 
         for end in ends:
             if end not in modes:
                 modes[end] = _mode_of(home, end)
-        held = {sensor for sensor, *_ in _records(home, minute)}
+        held = {sensor: home.vocabularies[word].rank for sensor, word, *_ in _records(home, minute)}
         for placed in group:
             sensor = _sensor_index(home, placed)
             if sensor is None:
                 late.append(displaced(home_id, placed))
-            elif sensor in held:
+            elif held.get(sensor, -1) >= placed.vocabulary.rank:
                 duplicates += 1
             else:
-                held.add(sensor)
+                spoke = sensor in held and _withdraw(home, minute, sensor)
+                held[sensor] = placed.vocabulary.rank
                 added += 1
                 _add(home, sensor, placed)
-                if _speaks(placed):
+                if spoke or _speaks(placed):
                     changed.update(ends)
     changed.update(end for end, before in modes.items() if _mode_of(home, end) != before)
+    if home.rules_only or any(placed.vocabulary.rank == 0 for group in minutes.values() for placed in group):
+        _note_rules_only(home)
     contents: dict[int, list[HeldScore]] = {}
     windows = [window_contents(home_id, home, end, contents) for end in sorted(changed)]
     if not keep_all:
@@ -347,6 +373,31 @@ def _add(home: Home, sensor: int, placed: Placed) -> None:
     minute.publish_us = max(minute.publish_us, placed.publish_us)
     home.newest_us = max(home.newest_us, placed.publish_us)
     home.gateway_id = placed.gateway_id
+
+
+def _withdraw(home: Home, minute: int, sensor: int) -> bool:
+    """Drop a sensor's record of a minute → whether fusion could hear it."""
+    spoke, kept = False, []
+    for record in _records(home, minute):
+        index, word, mode, steps = record
+        if index == sensor:
+            said = home.vocabularies[word]
+            spoke = speaks(said.family, said.labels, [_PROBABILITIES[step] for step in steps])
+        else:
+            kept.append(bytes((index, mode << 6 | word)) + steps)
+    home.minutes[minute].records = b"".join(kept)
+    return spoke
+
+
+def _note_rules_only(home: Home) -> None:
+    """Look at the newest minute: does a model fail in it?"""
+    if not home.minutes:
+        return
+    newest = max(home.minutes)
+    said = [home.vocabularies[word] for _, word, *_ in _records(home, newest)]
+    families = tuple(sorted({one.family for one in said if one.rank == 0}))
+    since_us = home.rules_only.since_us if home.rules_only else newest * MINUTE_US
+    home.rules_only = RulesOnly(since_us, families) if families else None
 
 
 def _sensor_index(home: Home, placed: Placed) -> int | None:

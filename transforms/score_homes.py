@@ -19,6 +19,7 @@ from apache_beam.pvalue import PCollection
 
 from schemas.alarms import ScoreDoc
 from schemas.events import AlarmKind
+from schemas.models import is_large
 from transforms.elements import WindowScore
 from transforms.rows import register_rows
 
@@ -26,6 +27,7 @@ FUSION_RULE: Final = "fusion-rule-1"
 FLOOR: Final = 0.5  # below it a class is not what the model thinks the reading shows
 THRESHOLD: Final = 0.72  # above any single weight
 MAX_REASONS: Final = 8
+_REFINED: Final = 3  # more than the voices that a large model's score can silence: two of 0.5 each
 
 ALWAYS: Final = frozenset({"disarmed", "stay", "away", ""})
 ARMED: Final = frozenset({"stay", "away"})
@@ -138,6 +140,7 @@ def fuse(window: HomeWindow) -> WindowScore:
     raised = [kind for kind in PRIORITY if fused.get(kind, 0.0) >= THRESHOLD]
     leading = raised[0] if raised else max(PRIORITY, key=lambda kind: fused.get(kind, 0.0))
     voices = sorted(heard.get(leading, []))[:MAX_REASONS]
+    refined = sum(is_large(score.family, score.model_version) for score in window.scores)
     return WindowScore(
         home_id=window.home_id,
         gateway_id=window.gateway_id,
@@ -146,7 +149,7 @@ def fuse(window: HomeWindow) -> WindowScore:
         arming_mode=window.arming_mode,
         kind=str(leading) if raised else "",
         score=fused.get(leading, 0.0),
-        heard=sum(len(voices) for voices in heard.values()),
+        heard=sum(len(voices) for voices in heard.values()) + _REFINED * refined,
         reasons=[_reason(voice) for voice in voices],
         evidence=[_evidence(voice) for voice in voices],
         rule_version=FUSION_RULE,
@@ -156,8 +159,9 @@ def fuse(window: HomeWindow) -> WindowScore:
 def latest(scores: Iterable[WindowScore]) -> dict[tuple[str, int], WindowScore]:
     """Window scores as sent, in any order → what stands for each (home, window end).
 
-    A window is sent again when its contents change. Publish time never falls and contents only
-    grow, so the greatest (publish time, scores heard) is the last.
+    A window is sent again when its contents change. Publish time never falls, and `heard` only grows
+    (a large model's score may silence a voice, and counts for more than one), so the greatest of both
+    is the last.
     """
     standing: dict[tuple[str, int], WindowScore] = {}
     for score in scores:

@@ -5,6 +5,10 @@ which would key and hold the payloads in state); features and models work on who
 raises costs the scores of that block, one that answers with something that is no probability costs
 that score; both are counted, the reading itself is archived already.
 
+A reading that its model failed is passed on as unscored: the home is then watched by rules alone, and
+its status says so. What a large model should look at again is selected here (transforms/score_closely.py);
+a version in the shadow sees the same blocks, and what it says goes to the warehouse alone.
+
 A device that sends no waveform (a plain Zigbee contact) is not asked of a model: its own verdict
 becomes the score, with `model_version` "device", so that no dashboard mistakes it for a model's. A
 sound sensor that sends levels only has no verdict: its score has an empty label and its quantities. A
@@ -14,13 +18,15 @@ reading may come as features (adaptive uplink): the models cannot tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils import shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
@@ -29,33 +35,22 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
 from schemas.features import input_shape, model_inputs
 from schemas.live_features import model_input_of, quantities, summary_of
+from schemas.models import LARGE_FAMILIES, UNSCORED
 from schemas.readings import READING_KINDS
 from transforms.elements import AcceptedReading, Score
+from transforms.model_score import Verdict, model_score
+from transforms.score_closely import selects, to_selected
 
 FAMILIES: Final = tuple(READING_KINDS.values())
 DEVICE: Final = "device"
 BLOCK: Final = 64  # readings that features and model take at once
+_SELECTED, _UNSCORED = "selected", "unscored"
 
 # What a device without a waveform can say. Not "person": a bare PIR cannot tell one from a pet.
 DEVICE_LABELS: Final[dict[str, tuple[str, ...]]] = {
     "motion": ("nobody", "occupied"),
     "contact": ("rest", "open_close"),
 }
-
-
-class Verdict(Protocol):
-    """What a model handler yields for each reading; no probabilities: it has nothing to say."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def score(self) -> float: ...
-    @property
-    def labels(self) -> Sequence[str]: ...
-    @property
-    def probabilities(self) -> Sequence[float]: ...
-    @property
-    def model_version(self) -> str: ...
 
 
 def device_score(blank: Score) -> Score:
@@ -73,47 +68,50 @@ def device_score(blank: Score) -> Score:
     )
 
 
-def model_score(blank: Score, verdict: Verdict) -> Score | None:
-    """The score that a model's verdict makes; None if it is no probability for each label."""
-    probabilities = [float(p) for p in verdict.probabilities]
-    if not probabilities or len(probabilities) != len(verdict.labels):
-        return None
-    if not all(0.0 <= p <= 1.0 for p in probabilities):  # also false for NaN
-        return None
-    best = max(probabilities)
-    return blank._replace(
-        label=verdict.labels[probabilities.index(best)],
-        score=best,
-        labels=list(verdict.labels),
-        probabilities=probabilities,
-        model_version=verdict.model_version,
-    )
+class ScoredReadings(NamedTuple):
+    """Outputs of ScoreReadings.
+
+    Attributes:
+        scores: What models and devices say.
+        unscored: Readings whose model failed, as Scores without a verdict, `model_version` "unscored".
+        selected: `to_selected` of readings that a large model should look at again.
+        shadows: What the versions in the shadow say of the same readings; None: nobody is asked.
+    """
+
+    scores: PCollection[Score]
+    unscored: PCollection[Score]
+    selected: PCollection[tuple[bytes, Any]]
+    shadows: PCollection[Score] | None
 
 
 class ScoreReadings(beam.PTransform):
-    """PCollection[AcceptedReading] → PCollection[Score].
+    """PCollection[AcceptedReading] → `ScoredReadings`.
 
     Attributes:
         handlers: One for each of `FAMILIES`; takes blocks of what `schemas.features.model_inputs` makes
-            of the family and yields a list of `Verdict`s of each (serving.handlers.LiteRtModelHandler).
+            of the family and yields a list of `Verdict`s of each (serving.handlers.ReadingModelHandler).
+        shadows: As `handlers`, of the versions in the shadow; a family without one is left out.
 
     Raises:
         ValueError: A family has no handler.
     """
 
-    def __init__(self, handlers: Mapping[str, ModelHandler]) -> None:
+    def __init__(
+        self, handlers: Mapping[str, ModelHandler], shadows: Mapping[str, ModelHandler] | None = None
+    ) -> None:
         super().__init__()
         if missing := sorted(set(FAMILIES) - set(handlers)):
             raise ValueError(f"no model handler for {missing}, wanted one for each of {sorted(FAMILIES)}")
         self.handlers = dict(handlers)
+        self.shadows = dict(shadows or {})
 
     def expand(self, readings):  # type: ignore[no-untyped-def]
         prepared = readings | "PrepareReadings" >> (
             beam.ParDo(_PrepareReadings())
-            .with_output_types(Score, **dict.fromkeys(FAMILIES, tuple[tuple[Score, ...], Any]))
+            .with_output_types(Score, **dict.fromkeys(FAMILIES, tuple[Any, Any]))
             .with_outputs(*FAMILIES, main=DEVICE)
         )
-        scores = [prepared[DEVICE]]
+        scores, unscored, selected = [prepared[DEVICE]], [], []
         for family in FAMILIES:
             name = family.capitalize()
             verdicts, failures = (
@@ -121,9 +119,32 @@ class ScoreReadings(beam.PTransform):
                 | f"Score{name}"
                 >> RunInference(KeyedModelHandler(self.handlers[family])).with_exception_handling()
             )
-            scores.append(verdicts | f"Read{name}Scores" >> beam.ParDo(_ReadScores(family)))
-            _ = failures.failed_inferences | f"Count{name}Failures" >> beam.ParDo(_CountFailures(family))
-        return tuple(scores) | "JoinScores" >> beam.Flatten()
+            read = verdicts | f"Read{name}Scores" >> (
+                beam.ParDo(_ReadScores(family))
+                .with_output_types(Score, unscored=Score, selected=tuple[bytes, Any])
+                .with_outputs(_UNSCORED, _SELECTED, main="scores")
+            )
+            failed = failures.failed_inferences | f"Count{name}Failures" >> beam.ParDo(_CountFailures(family))
+            scores.append(read.scores)
+            unscored += [read.unscored, failed]
+            if family in LARGE_FAMILIES:
+                selected.append(read.selected)
+        return ScoredReadings(
+            tuple(scores) | "JoinScores" >> beam.Flatten(),
+            tuple(unscored) | "JoinUnscored" >> beam.Flatten(),
+            tuple(selected) | "JoinSelected" >> beam.Flatten(),
+            self._shadowed(prepared),
+        )
+
+    def _shadowed(self, prepared: Any) -> PCollection[Score] | None:
+        if not self.shadows:
+            return None
+        blocks = tuple(prepared[family] for family in FAMILIES if family in self.shadows)
+        return (
+            blocks
+            | "JoinBlocks" >> beam.Flatten()
+            | "ScoreShadows" >> beam.ParDo(_ScoreShadows(self.shadows))
+        )
 
 
 class Block(NamedTuple):
@@ -242,36 +263,83 @@ class _PrepareReadings(beam.DoFn):
         for score in block.device:
             yield WindowedValue(score, newest, (GlobalWindow(),))
         if block.blanks:
-            held = WindowedValue((tuple(block.blanks), block.inputs), newest, (GlobalWindow(),))
+            key = (tuple(block.blanks), block.inputs if family in LARGE_FAMILIES else None)
+            held = WindowedValue((key, block.inputs), newest, (GlobalWindow(),))
             yield beam.pvalue.TaggedOutput(family, held)
         self._in.inc(len(readings))
         self._device.inc(len(block.device))
         self._unscorable.inc(block.unscorable)
 
 
-@beam.typehints.with_output_types(Score)
 class _ReadScores(beam.DoFn):
-    """(blank Scores, verdicts) → Scores, none where the verdict says nothing."""
+    """((blank Scores, inputs), verdicts) → Scores; tagged those without a verdict, and the selected."""
 
     def __init__(self, family: str) -> None:
+        self._family = family
         self._out = Metrics.counter("ScoreReadings", f"scores_{family}")
         self._absent = Metrics.counter("ScoreReadings", f"scores_absent_{family}")
+        self._selected = Metrics.counter("ScoreReadings", f"readings_selected_{family}")
 
-    def process(self, element: tuple[Sequence[Score], Sequence[Verdict]]) -> Iterable[Score]:
-        blanks, verdicts = element
-        said = [model_score(blank, verdict) for blank, verdict in zip(blanks, verdicts, strict=True)]
-        scores = [score for score in said if score is not None]
-        self._out.inc(len(scores))
-        self._absent.inc(len(said) - len(scores))
-        return scores
+    def process(self, element: tuple[Any, Sequence[Verdict]]) -> Iterator[Any]:
+        (blanks, inputs), verdicts = element
+        absent = selected = 0
+        for place, (blank, verdict) in enumerate(zip(blanks, verdicts, strict=True)):
+            score = model_score(blank, verdict)
+            if score is None:
+                absent += 1
+                yield beam.pvalue.TaggedOutput(_UNSCORED, blank._replace(model_version=UNSCORED))
+                continue
+            yield score
+            if inputs is not None and selects(score.family, score.labels, score.probabilities):
+                selected += 1
+                yield beam.pvalue.TaggedOutput(_SELECTED, to_selected(score, inputs[place]))
+        self._out.inc(len(blanks) - absent)
+        self._absent.inc(absent)
+        self._selected.inc(selected)
 
 
+@beam.typehints.with_output_types(Score)
 class _CountFailures(beam.DoFn):
-    """(failed blocks, error) → nothing but a count of the readings that go without a score."""
+    """(failed blocks, error) → their readings as unscored, counted."""
 
     def __init__(self, family: str) -> None:
         self._failed = Metrics.counter("ScoreReadings", f"scores_failed_{family}")
 
-    def process(self, element: tuple[Sequence[Any], Any]) -> None:
+    def process(self, element: tuple[Sequence[Any], Any]) -> list[Score]:
         batch, _ = element
-        self._failed.inc(sum(len(blanks) for blanks, _ in batch))
+        failed = [blank._replace(model_version=UNSCORED) for (blanks, _), _ in batch for blank in blanks]
+        self._failed.inc(len(failed))
+        return failed
+
+
+@beam.typehints.with_output_types(Score)
+class _ScoreShadows(beam.DoFn):
+    """((blank Scores, …), inputs) → Scores by the version in the shadow, none where there is none.
+
+    Not RunInference: mostly there is no such version, and each of its steps costs a small bundle dearly.
+    """
+
+    def __init__(self, handlers: Mapping[str, ModelHandler]) -> None:
+        self._handlers = dict(handlers)
+        self._held = {family: shared.Shared() for family in handlers}
+        self._out = Metrics.counter("ScoreReadings", "scores_shadow")
+        self._failed = Metrics.counter("ScoreReadings", "scores_shadow_failed")
+
+    def setup(self) -> None:
+        self._models = {
+            family: self._held[family].acquire(handler.load_model)
+            for family, handler in self._handlers.items()
+        }
+
+    def process(self, element: tuple[Any, NDArray]) -> Iterable[Score]:
+        (blanks, _), inputs = element
+        family = blanks[0].family
+        try:
+            (verdicts,) = self._handlers[family].run_inference([inputs], self._models[family])
+        except (RuntimeError, ValueError):  # what the runtimes raise
+            self._failed.inc(len(blanks))
+            return ()
+        said = (model_score(blank, verdict) for blank, verdict in zip(blanks, verdicts, strict=True))
+        scores = [score for score in said if score is not None]
+        self._out.inc(len(scores))
+        return scores

@@ -30,7 +30,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from google.cloud import bigquery
 
 from schemas.live_features import SUMMARY_NAMES
-from schemas.warehouse import BATCHES, LOSSES, READINGS_SCORES, SCHEMA_VERSION, TABLES, WINDOW_SCORES, Table
+from schemas.warehouse import (
+    BATCHES,
+    LOSSES,
+    READINGS_SCORES,
+    SCHEMA_VERSION,
+    SHADOW_SCORES,
+    TABLES,
+    WINDOW_SCORES,
+    Table,
+)
 from transforms.elements import Receipt, Score, WindowScore
 from transforms.losses import LossChange
 from transforms.staged_loads import StagedLoads
@@ -132,13 +141,14 @@ def loss_row(change: LossChange) -> Row:
 _ROWS: Final[dict[str, tuple[Table, Callable[[Any], Row]]]] = {
     "receipts": (BATCHES, receipt_row),
     "scores": (READINGS_SCORES, score_row),
+    "shadows": (SHADOW_SCORES, score_row),
     "windows": (WINDOW_SCORES, window_row),
     "losses": (LOSSES, loss_row),
 }
 
 
 class WriteWarehouse(beam.PTransform):
-    """{"receipts": Receipt, "scores": Score, "windows": WindowScore, "losses": LossChange} → nothing.
+    """{"receipts": Receipt, "scores": Score, "shadows": Score, "windows": WindowScore, "losses": LossChange}.
 
     Any of them may be missing.
 

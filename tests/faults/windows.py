@@ -13,7 +13,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.io import choose_io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers
+from pipelines.monitor import build
 from pipelines.options import MonitorConfig
 from schemas.warehouse import WINDOW_SCORES, Table
 from tests.faults.system import FaultSystem

@@ -13,7 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks.recorded import write_archive
 from pipelines.io import choose_io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers
+from pipelines.monitor import build
 from pipelines.options import BadOptions, MonitorConfig, parse_options
 from schemas import bulk
 from schemas import hearthwatch_v1_pb2 as pb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -10,9 +11,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipelines.io import choose_io
-from pipelines.monitor import build, model_handlers
-from pipelines.options import MonitorConfig
+from pipelines.models import model_handlers, model_source
+from pipelines.monitor import build
+from pipelines.options import BadOptions, MonitorConfig
 from tests.fakes import Fleet
+from tests.serving.models import signer
 
 LABELS = Path(__file__).parent / "labels.txt"
 
@@ -44,7 +47,7 @@ def ca(tmp_path: Path) -> Path:
 
 def _build(config: MonitorConfig, options: PipelineOptions) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
-    models = model_handlers() if "minutes" in config.lanes else {}
+    models = model_handlers() if "minutes" in config.lanes else None
     build(pipeline, config, choose_io(config, options), models)
     return pipeline
 
@@ -134,3 +137,35 @@ def test_dataflow_takes_the_graph_with_its_native_source(ca: Path, lanes: tuple[
     assert not [t.unique_name for t in transforms if "ReadPubSub" in t.unique_name]
     steps = {t.unique_name.split("/")[0] for t in transforms}
     assert {"ArchiveRaw", "DecodeBatches", "RaiseAlarms"} <= steps
+
+
+def test_one_graph_asks_for_a_gpu_or_runs_on_cpus(ca: Path) -> None:
+    """Only resource hints differ, and only on the large model's stage; a registry adds the shadow."""
+    keys = ca.with_name("registry.pub")
+    keys.write_bytes(signer().public_pem)
+
+    def proto(**changes: str) -> Any:
+        config = _live(ca, registry="gs://bucket/models", registry_keys=str(keys), **changes)
+        pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
+        options = PipelineOptions([])
+        build(pipeline, config, choose_io(config, options), model_handlers(model_source(config)))
+        return pipeline.to_runner_api()
+
+    cpu, gpu = proto(), proto(accelerator="type:nvidia-l4;count:1;install-nvidia-driver")
+    names = [sorted(t.unique_name for t in one.components.transforms.values()) for one in (cpu, gpu)]
+    assert names[0] == names[1]
+    assert "ScoreReadings/ScoreShadows" in names[0]
+    hinted = {
+        transform.unique_name
+        for transform in gpu.components.transforms.values()
+        if gpu.components.environments[transform.environment_id].resource_hints
+    }
+    assert hinted
+    assert all(name.startswith("ScoreClosely/ScoreLarge") for name in hinted)
+
+
+def test_a_registry_without_keys_is_refused(ca: Path) -> None:
+    with pytest.raises(ValueError, match="both or neither"):
+        _live(ca, registry="gs://bucket/models")
+    with pytest.raises(BadOptions, match=r"--registry-keys: .*no public key"):
+        model_source(_live(ca, registry="gs://bucket/models", registry_keys=str(ca)))

@@ -18,7 +18,8 @@ from apache_beam.utils.timestamp import Timestamp
 from benchmarks.recorded import RecordedFleet, render, sealed_message, write_archive
 from local.simulator.scenarios import QUIET, break_in, kitchen_fire
 from pipelines.io import Io, choose_io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers
+from pipelines.monitor import build
 from pipelines.options import MonitorConfig
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.archive import DEAD_LETTER_SCHEMA

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,14 +13,18 @@ import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from local.models import open_registry
 from pipelines.io import choose_io
-from pipelines.monitor import build, model_handlers
+from pipelines.models import model_handlers
+from pipelines.monitor import build
 from pipelines.options import MonitorConfig
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Code
 from schemas.readings import MINUTE_US
+from serving.signing import Signer
 from tests.fakes import DAY_US, FakeGateway, body_of_event, body_of_minute, event, rebuilt_as
 from tests.pipelines.conftest import RunningPipeline, eventually
+from tests.serving.models import shipped
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -189,6 +195,51 @@ def test_workers_killed_in_mid_stream_lose_nothing(running: RunningPipeline) -> 
         return len({r["reading_id"] for r in running.warehouse("readings_scores") if r["gateway_id"] in ids})
 
     eventually(lambda: scored() == wanted, f"{wanted} readings scored", 120)
+
+
+def test_a_version_is_watched_in_the_shadow_promoted_and_rolled_back_while_the_job_runs(
+    running: RunningPipeline,
+) -> None:
+    """No restart: what is promoted or rolled back scores within a minute, and nothing goes unscored."""
+    gateway, registry = running.fleet.gateway(41), open_registry(running.settings)
+    key = Signer.read(running.settings.registry_key)
+    registry.publish(*shipped("air", "2"), key, by="test")
+    sent = 0
+
+    def rows(table: str) -> list[tuple[int, dict]]:
+        """(seq, row) of this gateway's air sensors."""
+        return [
+            (int(row["batch_id"].rpartition(".")[2]), row)
+            for row in running.warehouse(table)
+            if row["gateway_id"] == gateway.gateway_id and row["family"] == "air"
+        ]
+
+    def seen(table: str, version: str) -> Callable[[], bool]:
+        """Sends a minute → whether the newest that was scored, of those from now on, is of this version."""
+        before = sent
+
+        def look() -> bool:
+            nonlocal sent
+            sent += 1
+            running.publish("minutes", _minute(gateway, sent, ago=1 + sent % 8))
+            time.sleep(1)
+            found = [(seq, row["model_version"]) for seq, row in rows(table) if seq > before]
+            return bool(found) and max(found)[1] == version
+
+        return look
+
+    def unscored() -> list[int]:
+        counts = Counter(seq for seq, _ in rows("readings_scores"))
+        return [seq for seq in range(1, sent + 1) if counts[seq] != 2]
+
+    registry.move("air-2", "shadow", key, by="test")
+    eventually(seen("shadow_scores", "air-2"), "scores of the shadow", 60)
+    assert {row["model_version"] for _, row in rows("readings_scores")} == {"air-1"}
+    registry.move("air-2", "fleet", key, by="test")
+    eventually(seen("readings_scores", "air-2"), "scores of the promoted version", 60)
+    registry.rollback("air", key, by="test")
+    eventually(seen("readings_scores", "air-1"), "scores of the version before", 60)
+    eventually(lambda: not unscored(), "every reading scored by one or the other", 30)
 
 
 def test_files_give_the_windows_and_episodes_that_the_stream_gave(

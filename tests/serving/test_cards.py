@@ -10,7 +10,7 @@ import pytest
 from schemas.features import FEATURE_VERSION, input_shape
 from serving import cards
 from serving.cards import ModelRefused
-from serving.interpreter import MAX_BATCH, LiteRtModel
+from serving.interpreter import MAX_BATCH, open_card
 
 FAMILIES = ("sound", "motion", "air", "contact")
 
@@ -128,7 +128,7 @@ def test_an_unknown_family_says_how_to_get_models(folder):
 
 
 def test_probabilities_of_any_batch_size_equal_those_of_single_examples():
-    model = LiteRtModel(*cards.load(cards.find("contact")))
+    model = open_card(cards.find("contact"))
     batch = np.random.default_rng(1).normal(1, 1, (MAX_BATCH + 13, 10)).astype(np.float32)
     together = model.probabilities(batch)
     alone = np.concatenate([model.probabilities(row[None]) for row in batch])

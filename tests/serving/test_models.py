@@ -11,13 +11,13 @@ from local.signals.air import Activity, RoomAir
 from local.training import examples, sounds
 from schemas.features import air_features
 from serving import cards
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LiteRtModel, open_card
 
 SEED = 77_777_777  # neither the seed of training nor that of the cards' tests
 
 
 def _model(family: str) -> LiteRtModel:
-    return LiteRtModel(*cards.load(cards.find(family)))
+    return open_card(cards.find(family))
 
 
 def _accuracy(model: LiteRtModel, made: examples.Examples) -> float:

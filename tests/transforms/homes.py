@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from schemas.models import UNSCORED
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
 from transforms.home_packs import pack, score_record, summary_record
@@ -74,6 +75,19 @@ def score(
         quantities=[],
         model_version=f"{family}-1",
     )
+
+
+def close(small: Score, label: str, p: float) -> Score:
+    """What the large model says of the same reading."""
+    steps = round(p * PROBABILITY_STEPS) / PROBABILITY_STEPS
+    probabilities = [steps if each == label else 0.0 for each in small.labels]
+    version = f"{small.family}_large-1"
+    return small._replace(label=label, score=p, probabilities=probabilities, model_version=version)
+
+
+def unscored(blank: Score) -> Score:
+    """The same reading where its model failed."""
+    return blank._replace(label="", score=0.0, labels=[], probabilities=[], model_version=UNSCORED)
 
 
 def minute_of_scores(

@@ -9,19 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.readings import MINUTE_US
-from tests.transforms.homes import MINUTE0, SENSORS, held, minute_of_scores, score, summary
+from tests.transforms.homes import (
+    MINUTE0,
+    SENSORS,
+    close,
+    held,
+    minute_of_scores,
+    score,
+    summary,
+    unscored,
+)
 from transforms.home_state import (
     LATE_US,
     MAX_SENSORS,
     WINDOW_MINUTES,
     Heard,
     Home,
+    RulesOnly,
     decode,
     encode,
     hear,
     name_sensors,
     place,
+    window_contents,
 )
+from transforms.score_homes import fuse, latest
 
 BREAK_IN = {"sound-kitchen": ("glass_break", 0.9), "motion-living": ("person", 0.9)}
 arrivals = st.lists(
@@ -103,6 +115,64 @@ def test_a_duplicate_changes_nothing():
 
     assert (again.windows, again.added, again.duplicates) == ([], 0, 10)
     assert encode(home) == before
+
+
+GLASS = score("sound-kitchen", 0, "glass_break", 0.9)
+
+
+@pytest.mark.parametrize("close_first", [False, True], ids=["small first", "close first"])
+def test_a_large_models_score_takes_the_place_of_the_small_ones(close_first):
+    home, second = Home(), close(GLASS, "dog", 0.9)
+    pair = [second, GLASS] if close_first else [GLASS, second]
+    heard = [take(home, [one]) for one in pair]
+
+    assert [h.added for h in heard] == ([1, 0] if close_first else [1, 1])
+    (window,) = take(Home(), [second]).windows[-1:]
+    assert window_contents("home-1", home, MINUTE0 + 1).scores == window.scores == [held(second)]
+    assert decode(encode(home)) == home
+
+
+def test_silencing_a_voice_sends_its_windows_again_and_they_outrank_the_first_sending():
+    home = Home()
+    person = score("motion-hall", 0, "person", 0.9)
+    first = take(home, [GLASS, person]).windows
+    again = take(home, [close(GLASS, "dog", 0.9)]).windows
+
+    assert [w.window_end_us for w in again] == [w.window_end_us for w in first]
+    sent = [fuse(window) for window in (*first, *again)]
+    standing = latest(random.Random(1).sample(sent, len(sent)))
+    assert [fused.kind for fused in sent] == ["burglary"] * 5 + [""] * 5
+    assert {fused.kind for fused in standing.values()} == {""}
+
+
+def test_a_voice_that_only_the_large_model_hears_sends_the_windows_again():
+    home = Home()
+    take(home, [score("sound-kitchen", 0, "dog", 0.8), score("motion-hall", 0, "person", 0.9)])
+    again = take(home, [close(GLASS, "glass_break", 0.95)]).windows
+    assert {fuse(window).kind for window in again} == {"burglary"}
+
+
+def test_a_home_whose_model_fails_says_since_when_until_the_model_is_back():
+    home = Home()
+    take(home, minute_of_scores(0))
+    assert home.rules_only is None
+    for minute in range(1, 30):
+        scores = [unscored(s) if s.family in ("air", "sound") else s for s in minute_of_scores(minute)]
+        take(home, scores)
+        assert home.rules_only == RulesOnly((MINUTE0 + 1) * MINUTE_US, ("air", "sound"))
+        assert decode(encode(home)) == home
+    take(home, [unscored(s) if s.family == "air" else s for s in minute_of_scores(30)])
+    assert home.rules_only == RulesOnly((MINUTE0 + 1) * MINUTE_US, ("air",))
+    take(home, minute_of_scores(31))
+    assert home.rules_only is None
+
+
+def test_a_redelivered_reading_that_a_model_can_score_now_is_scored():
+    home = Home()
+    take(home, [unscored(GLASS)])
+    assert take(home, [GLASS]).added == 1
+    assert window_contents("home-1", home, MINUTE0 + 1).scores == [held(GLASS)]
+    assert home.rules_only is None
 
 
 def test_a_late_minute_is_evaluated_with_all_the_minutes_of_its_windows():

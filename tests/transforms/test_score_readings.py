@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.features import input_shape
 from schemas.live_features import SUMMARY_NAMES, complete, features_of, quantities
+from schemas.models import UNSCORED
 from schemas.readings import (
     ACCEL_SHAPE,
     AIR_SHAPE,
@@ -25,6 +27,7 @@ from schemas.readings import (
 from tests.transforms.homes import LABELS, MINUTE0, publish_us
 from tests.transforms.runs import run_batch, run_stream
 from transforms.elements import AcceptedReading, Score
+from transforms.score_closely import to_selected
 from transforms.score_readings import (
     BLOCK,
     DEVICE,
@@ -137,7 +140,7 @@ def accepted(family: str, sensor: str = "", *, bare: bool = False, minute: int =
 
 def scores_of(readings, **broken: Any) -> dict[str, Score]:
     """sensor → its score."""
-    out = run_batch(readings, lambda r: {"scores": r | ScoreReadings(handlers(**broken))})["scores"]
+    out = run_batch(readings, lambda r: {"scores": (r | ScoreReadings(handlers(**broken))).scores})["scores"]
     assert len({s.sensor_id for s in out}) == len(out)
     return {s.sensor_id: s for s in out}
 
@@ -190,21 +193,66 @@ def test_a_reading_that_features_refuse_spoils_no_other_of_its_block():
 def test_a_stream_is_scored_in_the_bundle_that_brought_it():
     out = run_stream(
         [[accepted("motion"), accepted("air")], [accepted("sound")]],
-        lambda r: {"scores": r | ScoreReadings(handlers())},
+        lambda r: {"scores": (r | ScoreReadings(handlers())).scores},
     )
 
     assert sorted(s.sensor_id for s in out["scores"]) == ["air-1", "motion-1", "sound-1"]
 
 
-def test_a_model_that_raises_costs_its_own_scores_only():
-    found = scores_of([accepted(family) for family in FAMILIES], sound="raises")
+def outputs(readings, shadows=None, **broken: Any) -> dict[str, list[Any]]:
+    def build(read):
+        scored = read | ScoreReadings(handlers(**broken), shadows)
+        return {name: pcoll for name, pcoll in scored._asdict().items() if pcoll is not None}
 
-    assert set(found) == {"motion-1", "air-1", "contact-1"}
+    return run_batch(readings, build)
+
+
+def test_a_model_that_raises_costs_its_own_scores_and_says_which():
+    found = outputs([accepted(family) for family in FAMILIES], sound="raises")
+
+    assert {s.sensor_id for s in found["scores"]} == {"motion-1", "air-1", "contact-1"}
+    (failed,) = found["unscored"]
+    assert (failed.sensor_id, failed.family, failed.model_version) == ("sound-1", "sound", UNSCORED)
+    assert (failed.label, failed.probabilities) == ("", [])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.5])
-def test_an_answer_that_is_no_probability_costs_that_score(value):
-    assert set(scores_of([accepted("air"), accepted("motion")], air=value)) == {"motion-1"}
+def test_an_answer_that_is_no_probability_costs_that_score_and_says_which(value):
+    found = outputs([accepted("air"), accepted("motion")], air=value)
+
+    assert [s.sensor_id for s in found["scores"]] == ["motion-1"]
+    assert [(s.sensor_id, s.model_version) for s in found["unscored"]] == [("air-1", UNSCORED)]
+
+
+def test_what_speaks_or_might_is_selected_with_what_the_model_saw():
+    sounds = [accepted("sound", f"sound-{n}") for n in range(3)]
+    labels = LABELS["sound"]
+    with mock.patch.dict(LABELS, sound=[*labels[1:], "smoke_alarm"]):
+        found = outputs([*sounds, accepted("motion")])
+
+    wanted = {
+        encoded for encoded, _ in (to_selected(s, None) for s in found["scores"] if s.family == "sound")
+    }
+    assert len(wanted) == 3
+    assert {encoded for encoded, _ in found["selected"]} == wanted
+    for _, seen in found["selected"]:
+        assert (seen.dtype, seen.shape) == (np.uint8, LOG_MEL_SHAPE)
+    assert outputs(sounds)["selected"] == []  # "quiet" with 0.9
+
+
+def test_a_version_in_the_shadow_scores_the_same_readings_beside_the_fleet():
+    shadow = FakeHandler("air", 0.7)
+    found = outputs([accepted("air"), accepted("motion")], {"air": shadow})
+
+    assert [(s.sensor_id, s.score) for s in found["shadows"]] == [("air-1", 0.7)]
+    assert {s.sensor_id: s.score for s in found["scores"]} == {"air-1": 0.9, "motion-1": 0.9}
+
+
+def test_a_shadow_that_raises_costs_nothing_but_its_own_scores():
+    found = outputs([accepted("air")], {"air": FakeHandler("air", "raises")})
+
+    assert found["shadows"] == found["unscored"] == []
+    assert [s.score for s in found["scores"]] == [0.9]
 
 
 def test_a_bare_device_speaks_for_itself_and_is_named_so():

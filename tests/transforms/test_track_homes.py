@@ -22,6 +22,7 @@ from tests.transforms.homes import (
     publish_us,
     score,
     summary,
+    unscored,
 )
 from tests.transforms.runs import run_batch, run_stream
 from transforms.advance_home import (
@@ -141,6 +142,25 @@ def test_a_status_is_sent_when_a_person_would_see_a_change():
     assert told[-1].last_seen_us % (5 * MINUTE_US) == 0
     assert told[-1].last_seen_us > told[0].last_seen_us
     assert told[0].sensors["air-kitchen"].room == "kitchen"
+
+
+def test_a_home_whose_model_fails_says_so_until_it_is_scored_again():
+    failing = [unscored(s) if s.family == "sound" else s for s in minute_of_scores(1)]
+    steps = [
+        [summary(1, 0), *minute_of_scores(0)],
+        [summary(2, 1), *failing],
+        [summary(3, 2), *(s._replace(minute_us=s.minute_us + MINUTE_US) for s in failing)],
+        [summary(4, 3), *minute_of_scores(3)],
+    ]
+
+    told = [HomeStatus.model_validate_json(s.status) for s in stream(steps).statuses]
+
+    since_us = (MINUTE0 + 1) * MINUTE_US
+    assert [(t.rules_only_since_us, t.rules_only_families) for t in told] == [
+        (None, []),
+        (since_us, ["sound"]),
+        (None, []),
+    ]
 
 
 def test_replayed_batches_do_not_fake_life():

@@ -46,6 +46,16 @@ def test_home_shows_sensors_alarms_and_test_and_markup_stays_text(known: Desk) -
     assert page.text.count("&lt;img src=x onerror=alert(1)&gt;") >= 7
 
 
+def test_home_says_since_when_rules_alone_watch_it(known: Desk) -> None:
+    status = known.alarms.statuses["home-0009"]
+    assert "rules only" not in known.browser("anna").get("/homes/home-0009").text
+    failing = {"rules_only_since_us": known.clock(), "rules_only_families": ["air", PROBE]}
+    known.alarms.statuses["home-0009"] = status.model_copy(update=failing)
+    page = known.browser("anna").get("/homes/home-0009").text
+    assert "rules only since 20" in page
+    assert "the model for air, &lt;img" in page
+
+
 def test_search_does_not_run_what_is_searched_for(known: Desk) -> None:
     assert "<img src=x" not in known.browser("anna").get(f"/homes/?q={PROBE}").text
 

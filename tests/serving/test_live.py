@@ -1,0 +1,246 @@
+"""A worker follows the registry, and what it cannot take never takes away what serves."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import re
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving import live
+from serving.handlers import NOTHING, CloseModelHandler, ReadingModelHandler
+from serving.live import LiveModel, ModelSource
+from tests.serving.models import KeptRegistry, shipped
+
+BLOCK = np.zeros((3, 10), np.float32)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> KeptRegistry:
+    kept = KeptRegistry(tmp_path / "registry")
+    kept.add("1")
+    return kept
+
+
+@pytest.fixture
+def source(tmp_path: Path, registry: KeptRegistry) -> ModelSource:
+    return ModelSource(
+        registry=str(tmp_path / "registry"),
+        trusted_pem=registry.signer.public_pem,
+        cache=str(tmp_path / "cache"),
+        refresh_s=0.05,
+    )
+
+
+def _live(source: ModelSource) -> LiveModel:
+    return LiveModel(source, "contact", start=False)
+
+
+def _version(model: LiveModel) -> str:
+    assert model.current
+    return model.current.card.model_version
+
+
+def test_a_promotion_and_a_rollback_are_followed_by_the_next_batch(registry, source) -> None:
+    handler = ReadingModelHandler("contact", source)
+    model = handler.load_model()
+
+    def said() -> str:
+        ((first, *_),) = handler.run_inference([BLOCK], model)
+        return first.model_version
+
+    def wait_for(version: str) -> None:
+        deadline = time.monotonic() + 20
+        while said() != version:
+            assert time.monotonic() < deadline, f"still {said()}"
+            time.sleep(0.02)
+
+    assert said() == "contact-1"
+    registry.add("2")
+    wait_for("contact-2")
+    registry.rollback("contact", registry.signer, by="bo")
+    wait_for("contact-1")
+
+
+def test_the_shadow_is_a_model_of_its_own_and_mostly_there_is_none(registry, source) -> None:
+    handler = ReadingModelHandler("contact", source, "shadow")
+    shadow = LiveModel(source, "contact", state="shadow", start=False)
+    assert list(handler.run_inference([BLOCK], shadow)) == [[NOTHING] * 3]
+    registry.add("2", to="shadow")
+    shadow.refresh()
+    assert _version(shadow) == "contact-2"
+    fleet = _live(source)
+    assert _version(fleet) == "contact-1"
+    registry.move("contact-2", "candidate", registry.signer, by="bo")
+    shadow.refresh()
+    assert shadow.current is None
+
+
+def _file(registry: Path, name: str) -> Path:
+    return registry / "versions" / "contact-2" / name
+
+
+def _corrupt(folder: Path, registry: KeptRegistry) -> None:
+    registry.add("2")
+    path = _file(folder, "contact-2.tflite")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00\x01")
+
+
+def _missing(folder: Path, registry: KeptRegistry) -> None:
+    registry.add("2")
+    _file(folder, "contact-2.tflite").unlink()
+
+
+def _unsigned(folder: Path, registry: KeptRegistry) -> None:
+    registry.add("2")
+    _file(folder, "signature.json").unlink()
+
+
+def _incompatible(_: Path, registry: KeptRegistry) -> None:
+    card, weights = shipped("contact", "2")
+    more = card.model_copy(update={"classes": (*card.classes, "ghost")})
+    registry.publish(more, weights, registry.signer, by="test")
+    registry.move("contact-2", "shadow", registry.signer, by="test")
+    registry.move("contact-2", "fleet", registry.signer, by="test")
+
+
+def _old_channel(folder: Path, registry: KeptRegistry) -> Callable[[], object]:
+    path = folder / "channels" / "contact.json"
+    registry.add("2", to="shadow")
+    before = path.read_bytes()
+    registry.move("contact-2", "candidate", registry.signer, by="test")
+    return lambda: path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (_corrupt, "has SHA-256"),
+        (_missing, "contact-2.tflite is missing"),
+        (_unsigned, "signature.json is missing"),
+        (_incompatible, "wanted 5 probabilities"),
+        (_old_channel, r"has serial 4, this process has seen 5"),
+    ],
+    ids=["corrupt", "missing", "unsigned", "incompatible", "an old channel brought back"],
+)
+def test_what_cannot_be_taken_is_refused_with_its_reason_and_the_last_good_version_stays(
+    tmp_path: Path, registry, source, caplog, harm, reason
+) -> None:
+    model = _live(source)
+    model.take_counts()
+    later = harm(tmp_path / "registry", registry)
+    if later:
+        model.refresh()
+        later()
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            model.refresh()
+    assert _version(model) == "contact-1"
+    assert model.take_counts() == {"models_refused": 3}
+    (said,) = [record.getMessage() for record in caplog.records]  # three times refused, said once
+    assert "contact-1 stays" in said
+    assert re.search(reason, said)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_worker_that_starts_with_a_broken_registry_serves_what_came_with_the_code(
+    tmp_path: Path, source
+) -> None:
+    (tmp_path / "registry" / "channels" / "contact.json").write_text("{}")
+    model = _live(source)
+    assert _version(model) == "contact-1"
+    assert model.take_counts() == {"models_refused": 1}
+
+
+def test_a_registry_that_does_not_answer_changes_nothing(registry, source, monkeypatch) -> None:
+    registry.add("2")
+    model = _live(source)
+    monkeypatch.setattr(live.Registry, "channel", _raise_os_error)
+    model.refresh()
+    assert _version(model) == "contact-2"
+    assert model.take_counts() == {"models_loaded": 1, "registry_failures": 1}
+
+
+def _raise_os_error(*_: object) -> None:
+    raise OSError("connection refused")
+
+
+def test_the_old_copy_is_gone_after_the_swap_and_a_batch_in_flight_keeps_its_model(registry, source) -> None:
+    model = _live(source)
+    held = model.current
+    old = weakref.ref(held)
+    registry.add("2")
+    model.refresh()
+    assert held
+    assert held.probabilities(BLOCK).shape == (3, 4)
+    del held
+    gc.collect()
+    assert old() is None
+    assert _version(model) == "contact-2"
+
+
+def test_batches_go_on_while_models_are_swapped(registry, source) -> None:
+    model = _live(source)
+    registry.add("2")
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def score() -> None:
+        expected = None
+        while not stop.is_set():
+            current = model.current
+            rows = current.probabilities(BLOCK) if current else None
+            expected = rows if expected is None else expected
+            if rows is None or not np.array_equal(rows, expected):
+                wrong.append(rows)
+
+    threads = [threading.Thread(target=score) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        model.refresh()
+        registry.rollback("contact", registry.signer, by="bo")
+        model.refresh()
+        for state in ("candidate", "shadow", "fleet"):
+            registry.move("contact-2", state, registry.signer, by="bo")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert model.take_counts()["models_loaded"] == 11
+
+
+def test_the_refreshing_thread_ends_with_its_model(source) -> None:
+    model = LiveModel(source, "contact")
+    names = [t for t in threading.enumerate() if t.name == "models-contact"]
+    assert names
+    del model
+    deadline = time.monotonic() + 10
+    while any(thread.is_alive() for thread in names):
+        gc.collect()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_processes_of_a_machine_share_one_file_of_weights_and_repair_it(tmp_path: Path) -> None:
+    card, weights = shipped()
+    first = live.kept_weights(str(tmp_path), card, weights)
+    inode = first.stat().st_ino
+    assert live.kept_weights(str(tmp_path), card, weights).stat().st_ino == inode
+    first.write_bytes(b"spoilt")
+    assert live.kept_weights(str(tmp_path), card, weights).read_bytes() == weights
+    assert tmp_path.joinpath(first.name).stat().st_mode & 0o022 == 0
+
+
+def test_without_a_large_model_the_second_step_says_nothing() -> None:
+    handler = CloseModelHandler("motion")
+    model = handler.load_model()
+    assert model.current is None
+    assert list(handler.run_inference([np.zeros(4, np.float32)] * 2, model)) == [NOTHING, NOTHING]

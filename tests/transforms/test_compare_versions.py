@@ -1,0 +1,76 @@
+"""Two versions of a model beside each other: where they agree, and which alarms would differ."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from schemas.readings import MINUTE_US
+from schemas.warehouse import READINGS_SCORES
+from tests.transforms.homes import MINUTE0, minute_of_scores, score
+from transforms.compare_versions import alarms_of, compare_versions
+from transforms.elements import Score
+from transforms.read_scores import read_scores, score_of_row
+from transforms.write_warehouse import score_row
+
+BREAK_IN = {"sound-kitchen": ("glass_break", 0.9), "motion-living": ("person", 0.9)}
+LOUD = {20: BREAK_IN, 40: BREAK_IN}
+
+
+def fleet(loud: dict[int, dict[str, tuple[str, float]]]) -> list[Score]:
+    """An hour of a home; `loud`: minute → what is heard in it."""
+    return [one for minute in range(60) for one in minute_of_scores(minute, loud.get(minute))]
+
+
+def sounds(version: str, scores: list[Score]) -> list[Score]:
+    return [one._replace(model_version=version) for one in scores if one.family == "sound"]
+
+
+def test_alarms_are_runs_of_windows() -> None:
+    runs = alarms_of(fleet(LOUD))
+    minutes = [(run.first_us // MINUTE_US - MINUTE0, run.last_us // MINUTE_US - MINUTE0) for run in runs]
+    assert minutes == [(21, 25), (41, 45)]
+    assert {(run.home_id, run.kind) for run in runs} == {("home-1", "burglary")}
+
+
+def test_the_same_model_agrees_with_itself() -> None:
+    report = compare_versions(fleet(LOUD), sounds("sound-2", fleet(LOUD)), "sound-1", "sound-2")
+    assert (report["readings"], report["agreement"], report["mean_difference"]) == (120, 1.0, 0.0)
+    assert report["alarms"] == {"baseline": 2, "candidate": 2}
+    assert report["alarms_gained"] == report["alarms_missed"] == []
+
+
+def test_alarms_gained_and_missed_are_named_with_home_kind_and_time() -> None:
+    candidate = fleet({20: BREAK_IN, 50: {"sound-kitchen": ("glass_break", 0.9)}})
+    base = fleet({**LOUD, 50: {"motion-living": ("person", 0.9)}})
+    report = compare_versions(base, sounds("sound-2", candidate), "sound-1", "sound-2")
+    assert report["agreement"] == pytest.approx(1 - 2 / 120, abs=1e-4)
+    assert report["labels_that_differ"] == {"glass_break → quiet": 1, "quiet → glass_break": 1}
+    assert report["alarms_missed"] == ["home-1 burglary 2026-03-01 12:36 to 2026-03-01 12:45"]
+    assert report["alarms_gained"] == ["home-1 burglary 2026-03-01 12:46 to 2026-03-01 12:55"]
+
+
+def test_readings_that_one_of_them_never_saw_make_no_difference() -> None:
+    half = [one for one in sounds("sound-2", fleet({})) if one.minute_us >= (MINUTE0 + 30) * MINUTE_US]
+    report = compare_versions(fleet({20: BREAK_IN}), half, "sound-1", "sound-2")
+    assert (report["readings"], report["only_baseline"]) == (60, 60)
+    assert report["alarms_missed"] == []
+    assert compare_versions([], half, "sound-1", "sound-2")["agreement"] is None
+
+
+def test_rows_are_read_back_as_they_were_written_and_copies_once(tmp_path: Path) -> None:
+    wanted = [
+        score("air-kitchen", 3)._replace(quantities=[1.0, 2.0, float("nan"), 4.0, 5.0, 6.0]),
+        score("sound-kitchen", 9, "dog"),
+    ]
+    folder = tmp_path / "readings_scores"
+    folder.mkdir()
+    lines = [json.dumps(score_row(one)) for one in wanted]
+    (folder / "a.jsonl").write_text("\n".join([*lines, lines[0]]))
+    first_us, end_us = MINUTE0 * MINUTE_US, (MINUTE0 + 9) * MINUTE_US
+    (found,) = read_scores(str(tmp_path), READINGS_SCORES, first_us, end_us)
+    assert repr(found) == repr(wanted[0])  # NaN is not equal to itself
+    assert len(list(read_scores(str(tmp_path), READINGS_SCORES, first_us, end_us + MINUTE_US))) == 2
+    assert score_of_row(score_row(wanted[1])) == wanted[1]

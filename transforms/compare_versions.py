@@ -1,0 +1,118 @@
+"""What two versions of a model said of the same readings → where they agree, and which alarms would differ.
+
+Alarms are counted as fusion would raise them: the home's other scores stay as they are, and those of the
+model are once the baseline's and once the candidate's. An alarm is a run of windows of one home and kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from schemas.readings import MINUTE_US
+from transforms.compare_replays import clock
+from transforms.elements import Score
+from transforms.home_state import WINDOW_MINUTES, Home, hear, place
+from transforms.score_homes import fuse
+
+_SHOWN: Final = 50
+_APART_US: Final = WINDOW_MINUTES * MINUTE_US  # windows of one sound are no further apart
+
+
+class AlarmRun(NamedTuple):
+    """An alarm that fusion would raise. `first_us`, `last_us`: ends of its windows."""
+
+    home_id: str
+    kind: str
+    first_us: int
+    last_us: int
+
+
+def alarms_of(scores: Iterable[Score]) -> list[AlarmRun]:
+    """Scores, in any order → the alarms that fusion makes of them."""
+    homes: dict[str, list[Score]] = defaultdict(list)
+    for score in scores:
+        homes[score.home_id].append(score)
+    runs: list[AlarmRun] = []
+    for home_id, said in sorted(homes.items()):
+        windows = hear(home_id, Home(), [place(score) for score in said], keep_all=True).windows
+        ends: dict[str, list[int]] = defaultdict(list)
+        for window in windows:
+            if kind := fuse(window).kind:
+                ends[kind].append(window.window_end_us)
+        for kind, times in sorted(ends.items()):
+            runs += _runs(home_id, kind, sorted(times))
+    return runs
+
+
+def compare_versions(
+    scores: Iterable[Score], other: Iterable[Score], baseline: str, candidate: str
+) -> dict[str, Any]:
+    """Two versions in numbers.
+
+    Args:
+        scores: Of the homes' readings, with those of the baseline. other: those of the candidate.
+
+    Returns:
+        Readings that both scored, the share on which their labels agree, the mean difference of the
+        baseline's probability, pairs of labels that differ, and alarms kept, gained and missed.
+    """
+    base, rest = {}, []
+    for score in scores:
+        if score.model_version == baseline:
+            base[score.home_id, score.reading_id] = score
+        else:
+            rest.append(score)
+    new = {(score.home_id, score.reading_id): score for score in other if score.model_version == candidate}
+    both = sorted(base.keys() & new.keys())
+    pairs = [(base[key], new[key]) for key in both]
+    differ = Counter(f"{one.label} → {two.label}" for one, two in pairs if one.label != two.label)
+    # Only readings that both scored: what one of them never saw is no difference between them.
+    kept = [score for key, score in base.items() if key not in new]
+    before = alarms_of([*rest, *kept, *(one for one, _ in pairs)])
+    after = alarms_of([*rest, *kept, *(two for _, two in pairs)])
+    gained = [run for run in after if not _met(run, before)]
+    missed = [run for run in before if not _met(run, after)]
+    return {
+        "baseline": baseline,
+        "candidate": candidate,
+        "readings": len(pairs),
+        "only_baseline": len(base) - len(pairs),
+        "agreement": round(1 - sum(differ.values()) / len(pairs), 4) if pairs else None,
+        "mean_difference": round(sum(map(_difference, pairs)) / len(pairs), 4) if pairs else None,
+        "labels_that_differ": dict(differ.most_common(_SHOWN)),
+        "alarms": {"baseline": len(before), "candidate": len(after)},
+        "alarms_gained": [_shown(run) for run in gained[:_SHOWN]],
+        "alarms_missed": [_shown(run) for run in missed[:_SHOWN]],
+    }
+
+
+def _runs(home_id: str, kind: str, ends: Sequence[int]) -> list[AlarmRun]:
+    runs: list[AlarmRun] = []
+    for end in ends:
+        if runs and end - runs[-1].last_us <= _APART_US:
+            runs[-1] = runs[-1]._replace(last_us=end)
+        else:
+            runs.append(AlarmRun(home_id, kind, end, end))
+    return runs
+
+
+def _met(run: AlarmRun, others: Iterable[AlarmRun]) -> bool:
+    return any(
+        (other.home_id, other.kind) == (run.home_id, run.kind)
+        and other.first_us <= run.last_us
+        and run.first_us <= other.last_us
+        for other in others
+    )
+
+
+def _difference(pair: tuple[Score, Score]) -> float:
+    """Of the probability that the candidate gives to what the baseline said."""
+    one, two = pair
+    said = dict(zip(two.labels, two.probabilities, strict=True))
+    return abs(one.score - said.get(one.label, 0.0))
+
+
+def _shown(run: AlarmRun) -> str:
+    return f"{run.home_id} {run.kind} {clock(run.first_us - _APART_US)} to {clock(run.last_us)}"

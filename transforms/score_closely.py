@@ -1,0 +1,97 @@
+"""ScoreClosely: what the small model selects → Score, by the family's large model.
+
+The second step of the cascade. Nothing waits for it: the small model's score is on its way already, and
+this one takes its place in the home's window when it comes. Readings are batched over bundles for at most
+`WAIT_S` (Beam keeps them in keyed state so long, and sends them where the large model is: to a pool with a
+GPU, if the job asks for one); bounded input is batched within its bundles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.coders import registry
+from apache_beam.metrics.metric import Metrics
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+
+from transforms.elements import Score
+from transforms.model_score import Verdict, model_score
+from transforms.score_homes import VOICES
+
+WAIT_S: Final = 0.2
+# A reading is selected if its probability of all classes with a voice in fusion reaches this: it speaks
+# for an alarm, or is not sure that it does not.
+SELECT_MASS: Final = 0.15
+MIN_RAM: Final = "8GB"
+# Scores cross to the large model as bytes. As rows they would be decoded by the engine's Java, which
+# refuses them (Beam 2.62 with rows of 2.77: "varint overflow", and the job restarts).
+_CODER: Final = registry.get_coder(Score)
+
+
+def to_selected(score: Score, seen: Any) -> tuple[bytes, Any]:
+    """A score and what its model saw → an element of ScoreClosely's input."""
+    return _CODER.encode(score), seen
+
+
+def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) -> bool:
+    """Should the large model look at what the small one said so of?
+
+    >>> selects("sound", ["quiet", "smoke_alarm"], [0.8, 0.2]), selects("sound", ["quiet"], [0.3])
+    (True, False)
+    """
+    voiced = (p for label, p in zip(labels, probabilities, strict=True) if (family, label) in VOICES)
+    return sum(voiced) >= SELECT_MASS
+
+
+class ScoreClosely(beam.PTransform):
+    """`to_selected` of (small model's Score, model input) → Score, none where no large model serves.
+
+    Attributes:
+        handler: Makes the handler, given how long a batch may wait for more, None: within its bundle
+            (serving.handlers.CloseModelHandler).
+        accelerator: Dataflow's resource hint ("type:nvidia-l4;count:1;install-nvidia-driver"), "" for none.
+    """
+
+    def __init__(self, handler: Callable[[float | None], ModelHandler], accelerator: str = "") -> None:
+        super().__init__()
+        self.handler = handler
+        self.accelerator = accelerator
+
+    def expand(self, selected):  # type: ignore[no-untyped-def]
+        handler: ModelHandler = KeyedModelHandler(self.handler(None if selected.is_bounded else WAIT_S))
+        infer = RunInference(handler).with_exception_handling()
+        if self.accelerator:
+            infer = infer.with_resource_hints(accelerator=self.accelerator, min_ram=MIN_RAM)
+        verdicts, failures = selected | "ScoreLarge" >> infer
+        _ = failures.failed_inferences | "CountFailures" >> beam.ParDo(_CountFailures())
+        return verdicts | "ReadScores" >> beam.ParDo(_ReadScores())
+
+
+@beam.typehints.with_output_types(Score)
+class _ReadScores(beam.DoFn):
+    """(encoded Score, verdict) → the verdict's Score."""
+
+    def __init__(self) -> None:
+        self._out = Metrics.counter("ScoreClosely", "scores_out")
+        self._absent = Metrics.counter("ScoreClosely", "scores_absent")
+
+    def process(self, element: tuple[bytes, Verdict]) -> Iterable[Score]:
+        encoded, verdict = element
+        score = model_score(_CODER.decode(encoded), verdict)
+        if score is None:  # no number, or no large model is configured
+            self._absent.inc()
+            return ()
+        self._out.inc()
+        return (score,)
+
+
+class _CountFailures(beam.DoFn):
+    """(failed batch, error) → nothing but a count: the small model's scores stand."""
+
+    def __init__(self) -> None:
+        self._failed = Metrics.counter("ScoreClosely", "scores_failed")
+
+    def process(self, element: tuple[Sequence[Any], Any]) -> None:
+        self._failed.inc(len(element[0]))
