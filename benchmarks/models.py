@@ -1,4 +1,4 @@
-"""What the models cost: examples per second and core by runtime and batch, memory, load and swap, the cascade.
+"""What the models cost: rate by runtime and batch, memory, load and swap, and what the cascade saves.
 
     python -m benchmarks.models [--models FOLDER] [--json FILE]
 

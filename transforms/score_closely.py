@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.coders import registry
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 
@@ -25,14 +24,6 @@ WAIT_S: Final = 0.2
 # for an alarm, or is not sure that it does not.
 SELECT_MASS: Final = 0.15
 MIN_RAM: Final = "8GB"
-# Scores cross to the large model as bytes. As rows they would be decoded by the engine's Java, which
-# refuses them (Beam 2.62 with rows of 2.77: "varint overflow", and the job restarts).
-_CODER: Final = registry.get_coder(Score)
-
-
-def to_selected(score: Score, seen: Any) -> tuple[bytes, Any]:
-    """A score and what its model saw → an element of ScoreClosely's input."""
-    return _CODER.encode(score), seen
 
 
 def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) -> bool:
@@ -46,7 +37,7 @@ def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) 
 
 
 class ScoreClosely(beam.PTransform):
-    """`to_selected` of (small model's Score, model input) → Score, none where no large model serves.
+    """(small model's Score, model input) → Score, none where no large model serves.
 
     Attributes:
         handler: Makes the handler, given how long a batch may wait for more, None: within its bundle
@@ -71,15 +62,14 @@ class ScoreClosely(beam.PTransform):
 
 @beam.typehints.with_output_types(Score)
 class _ReadScores(beam.DoFn):
-    """(encoded Score, verdict) → the verdict's Score."""
+    """(Score, verdict) → the verdict's Score."""
 
     def __init__(self) -> None:
         self._out = Metrics.counter("ScoreClosely", "scores_out")
         self._absent = Metrics.counter("ScoreClosely", "scores_absent")
 
-    def process(self, element: tuple[bytes, Verdict]) -> Iterable[Score]:
-        encoded, verdict = element
-        score = model_score(_CODER.decode(encoded), verdict)
+    def process(self, element: tuple[Score, Verdict]) -> Iterable[Score]:
+        score = model_score(*element)
         if score is None:  # no number, or no large model is configured
             self._absent.inc()
             return ()

@@ -39,7 +39,7 @@ from schemas.models import LARGE_FAMILIES, UNSCORED
 from schemas.readings import READING_KINDS
 from transforms.elements import AcceptedReading, Score
 from transforms.model_score import Verdict, model_score
-from transforms.score_closely import selects, to_selected
+from transforms.score_closely import selects
 
 FAMILIES: Final = tuple(READING_KINDS.values())
 DEVICE: Final = "device"
@@ -74,13 +74,13 @@ class ScoredReadings(NamedTuple):
     Attributes:
         scores: What models and devices say.
         unscored: Readings whose model failed, as Scores without a verdict, `model_version` "unscored".
-        selected: `to_selected` of readings that a large model should look at again.
+        selected: (score, what the model saw) of readings that a large model should look at again.
         shadows: What the versions in the shadow say of the same readings; None: nobody is asked.
     """
 
     scores: PCollection[Score]
     unscored: PCollection[Score]
-    selected: PCollection[tuple[bytes, Any]]
+    selected: PCollection[tuple[Score, Any]]
     shadows: PCollection[Score] | None
 
 
@@ -121,7 +121,7 @@ class ScoreReadings(beam.PTransform):
             )
             read = verdicts | f"Read{name}Scores" >> (
                 beam.ParDo(_ReadScores(family))
-                .with_output_types(Score, unscored=Score, selected=tuple[bytes, Any])
+                .with_output_types(Score, unscored=Score, selected=tuple[Score, Any])
                 .with_outputs(_UNSCORED, _SELECTED, main="scores")
             )
             failed = failures.failed_inferences | f"Count{name}Failures" >> beam.ParDo(_CountFailures(family))
@@ -292,7 +292,7 @@ class _ReadScores(beam.DoFn):
             yield score
             if inputs is not None and selects(score.family, score.labels, score.probabilities):
                 selected += 1
-                yield beam.pvalue.TaggedOutput(_SELECTED, to_selected(score, inputs[place]))
+                yield beam.pvalue.TaggedOutput(_SELECTED, (score, inputs[place]))
         self._out.inc(len(blanks) - absent)
         self._absent.inc(absent)
         self._selected.inc(selected)

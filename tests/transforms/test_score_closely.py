@@ -13,7 +13,7 @@ from tests.transforms.homes import publish_us, score
 from tests.transforms.runs import run_batch, run_stream
 from tests.transforms.test_score_readings import FakeModel, Said
 from transforms.elements import Score
-from transforms.score_closely import WAIT_S, ScoreClosely, selects, to_selected
+from transforms.score_closely import WAIT_S, ScoreClosely, selects
 
 LABELS = ("dog", "smoke_alarm")
 
@@ -50,16 +50,12 @@ def selected(count: int) -> list[tuple[Score, np.ndarray]]:
     ]
 
 
-def elements(count: int) -> list[tuple[bytes, np.ndarray]]:
-    return [to_selected(*one) for one in selected(count)]
-
-
 def closely(answer: Any = None):  # type: ignore[no-untyped-def]
     return lambda read: {"scores": read | ScoreClosely(lambda wait_s: LargeHandler(wait_s, answer))}
 
 
 def test_a_close_score_is_of_the_same_reading_by_the_large_model():
-    found = sorted(run_batch(elements(9), closely())["scores"], key=lambda s: s.minute_us)
+    found = sorted(run_batch(selected(9), closely())["scores"], key=lambda s: s.minute_us)
 
     assert [round(s.probabilities[1], 4) for s in found] == [round(25 * n / 255, 4) for n in range(9)]
     for (small, _), close in zip(selected(9), found, strict=True):
@@ -81,7 +77,7 @@ class _Selected(tuple):
 
 
 def test_a_stream_is_batched_over_its_bundles_and_no_longer_than_told():
-    bundles = [[_Selected(one)] for one in elements(6)]
+    bundles = [[_Selected(one)] for one in selected(6)]
     waits: list[Any] = []
 
     def build(read):  # type: ignore[no-untyped-def]
@@ -101,7 +97,7 @@ def test_a_stream_is_batched_over_its_bundles_and_no_longer_than_told():
     "answer", ["raises", (), (float("nan"), 0.0)], ids=["raises", "no large model", "no number"]
 )
 def test_without_an_answer_the_small_score_stands_alone(answer):
-    assert run_batch(elements(3), closely(answer))["scores"] == []
+    assert run_batch(selected(3), closely(answer))["scores"] == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +119,7 @@ def test_a_gpu_is_asked_for_where_the_large_model_runs_and_nowhere_else():
 
     def hints(accelerator: str) -> dict[str, set[str]]:
         pipeline = beam.Pipeline()
-        read = pipeline | "Make" >> beam.Create(elements(1))
+        read = pipeline | "Make" >> beam.Create(selected(1))
         _ = read | "ScoreClosely" >> ScoreClosely(LargeHandler, accelerator)
         proto = pipeline.to_runner_api()
         found: dict[str, set[str]] = {}
