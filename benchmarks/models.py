@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from benchmarks import report
+from benchmarks.selection import shares
 from serving import cards
 from serving.cards import ModelCard
 from serving.interpreter import open_card
@@ -37,7 +38,7 @@ from serving.signing import Signer, TrustedKeys
 from transforms.score_closely import SELECT_MASS
 
 BATCHES: Final = (1, 8, 32, 64)
-SECONDS: Final = 0.5
+SECONDS: Final = 0.3
 PROCESSES: Final = (1, 4)
 SELECTED: Final = 0.02  # the most that the cascade may select of ordinary minutes
 _SPAWN: Final = multiprocessing.get_context("spawn")
@@ -109,12 +110,13 @@ def rate(run: Callable[[NDArray[Any]], object], batch: NDArray[Any], seconds: fl
     return round(count / (time.process_time() - began), 1)
 
 
-def to_onnx(weights: Path, out: Path) -> None:
-    """LiteRT weights → ONNX; imports TensorFlow, so it runs in a process of its own."""
+def to_onnx(pairs: list[tuple[Path, Path]]) -> None:
+    """LiteRT weights → ONNX, each; imports TensorFlow, so it runs in a process of its own."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tf2onnx import convert
 
-    convert.from_tflite(str(weights), opset=18, output_path=str(out))
+    for weights, out in pairs:
+        convert.from_tflite(str(weights), opset=18, output_path=str(out))
 
 
 def to_saved_model(classes: int, out: Path) -> None:
@@ -255,11 +257,11 @@ def measure(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         paths: dict[str, list[tuple[Path, ModelCard]]] = {"litert": [], "onnxruntime": []}
+        sources = {path: path.with_name(cards.read_card(path).weights) for path in newest.values()}
+        onnx_of = {path: Path(scratch) / f"{path.stem}.onnx" for path in newest.values()}
+        in_child(to_onnx, [(sources[path], onnx_of[path]) for path in newest.values()])
         for path in newest.values():
-            card = cards.read_card(path)
-            weights = path.with_name(card.weights)
-            converted = Path(scratch) / f"{card.model_version}.onnx"
-            in_child(to_onnx, weights, converted)
+            card, weights, converted = cards.read_card(path), sources[path], onnx_of[path]
             paths["litert"].append((weights, card))
             paths["onnxruntime"].append((converted, card))
             one = {name: in_child(by_runtime, name, paths[name][-1][0], card) for name in paths}
@@ -274,11 +276,15 @@ def measure(folder: Path) -> dict[str, Any]:
                 paths["tensorflow"] = [(saved, card)]
             found[card.model_version] = one
         memory = {
-            name or "no runtime": {str(n): of_processes(name, models, n) for n in PROCESSES}
+            name or "no runtime": {
+                str(n): of_processes(name, models, n)
+                for n in (PROCESSES if name != "tensorflow" else PROCESSES[:1])
+            }
             for name, models in (("", []), *paths.items())
         }
         versions = {line: cards.read_card(path).model_version for line, path in newest.items()}
         result: dict[str, Any] = {"models": found, "memory_of_all_models": memory}
+        result["selected"] = in_child(shares, newest["sound"])
         if "sound_large" in newest:
             result["cascade"] = {
                 name: cascade(found, versions["sound"], versions["sound_large"], name)
