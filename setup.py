@@ -100,6 +100,8 @@ setup(
         "pipeline": PIPELINE,
         # TFX needs glibc 2.39: it is added to the locked environment where the wheels exist.
         "train": [*PIPELINE, *TRAIN, "tfx>=1.21,<1.22"],
+        # On the workers of a pool with GPUs, beside `pipeline`: it opens versions whose weights are ONNX.
+        "gpu": ["onnxruntime-gpu>=1.22"],
         "web": WEB,
         "local": [*EDGE, *PIPELINE, *WEB, *LOCAL],
         "dev": [*EDGE, *PIPELINE, *WEB, *LOCAL, *TRAIN, *DEV],

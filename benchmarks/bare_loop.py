@@ -19,7 +19,7 @@ from schemas.archive import ARCHIVE_SCHEMA
 from schemas.events import AlarmKind
 from serving import cards
 from serving.handlers import label_scores
-from serving.interpreter import LiteRtModel, open_card
+from serving.interpreter import LoadedModel, open_card
 from transforms.advance_home import advance
 from transforms.alarm_store import MemoryStore
 from transforms.archive_raw import archive_row
@@ -50,7 +50,7 @@ class BareLoop:
 
     def __init__(self, ca_pem: bytes, output: Path) -> None:
         self._trust = Trust(load_ca(ca_pem))
-        self._models: dict[str, LiteRtModel] = {family: open_card(cards.find(family)) for family in FAMILIES}
+        self._models: dict[str, LoadedModel] = {family: open_card(cards.find(family)) for family in FAMILIES}
         self._output = output
         self._schema = fastavro.parse_schema(ARCHIVE_SCHEMA)
         self._homes: dict[str, Home] = {}

@@ -112,11 +112,10 @@ def rate(run: Callable[[NDArray[Any]], object], batch: NDArray[Any], seconds: fl
 
 def to_onnx(pairs: list[tuple[Path, Path]]) -> None:
     """LiteRT weights → ONNX, each; imports TensorFlow, so it runs in a process of its own."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from tf2onnx import convert
+    from local.training.to_onnx import convert
 
     for weights, out in pairs:
-        convert.from_tflite(str(weights), opset=18, output_path=str(out))
+        convert(weights, out)
 
 
 def to_saved_model(classes: int, out: Path) -> None:

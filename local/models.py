@@ -94,11 +94,19 @@ def publish(
     trusted: Trusted = None,
     by: By = "",
     reason: Reason = "",
+    as_onnx: Annotated[
+        str, typer.Option(help="Publish as this version with weights that also run on a GPU (ONNX).")
+    ] = "",
 ) -> None:
     """Add a version, as candidate."""
     with _refusals():
         opened, signer = _opened(registry, key, trusted)
-        version = opened.publish(*cards.load(card), signer, by=by or getpass.getuser(), reason=reason)
+        model = cards.load(card)
+        if as_onnx:
+            from local.training import to_onnx
+
+            model = to_onnx.as_onnx(*model, as_onnx)
+        version = opened.publish(*model, signer, by=by or getpass.getuser(), reason=reason)
         console.print(f"{version} is published.", markup=False)
 
 

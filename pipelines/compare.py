@@ -25,7 +25,7 @@ from pipelines.replay import HomeConfig, replay_twice
 from schemas.warehouse import READINGS_SCORES, SHADOW_SCORES
 from serving import cards
 from serving.cards import ModelRefused
-from serving.interpreter import MAX_BATCH, LiteRtModel, open_model
+from serving.interpreter import MAX_BATCH, LoadedModel, open_model
 from serving.live import kept_weights
 from serving.objects import StoreFailed, open_store
 from serving.registry import Registry
@@ -141,7 +141,7 @@ def _export(registry: Registry, version: str, folder: Path) -> Path:
     return folder
 
 
-def _latency(model: LiteRtModel) -> dict[str, float]:
+def _latency(model: LoadedModel) -> dict[str, float]:
     """Milliseconds of CPU for one reading alone and for one of a full block, on this machine; medians."""
     found = {}
     for name, size in (("one", 1), (f"one_of_{MAX_BATCH}", MAX_BATCH)):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.features import FEATURE_VERSION, input_shape
@@ -121,6 +122,17 @@ class ModelCard(_Part):
     def model_version(self) -> str:
         """As scores carry it: "sound-1", "sound_large-1"."""
         return f"{self.line}-{self.version}"
+
+    def check_input(self, batch: NDArray[Any]) -> None:
+        """
+        Raises:
+            ValueError: It is not [n, *input_shape] of `input_dtype`.
+        """
+        if batch.shape[1:] != self.input_shape or batch.dtype != self.input_dtype:
+            raise ValueError(
+                f"{self.model_version} got {batch.dtype}{list(batch.shape[1:])}, "
+                f"limit {self.input_dtype}{list(self.input_shape)}"
+            )
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelCard:

@@ -12,7 +12,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from numpy.typing import NDArray
 
 from serving.channels import State
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 from serving.live import PACKAGED, LiveModel, ModelSource
 
 MAX_CLOSE_BATCH: Final = 32  # benchmarks/models.py: a larger one gains nothing on a CPU
@@ -133,7 +133,7 @@ class CloseModelHandler(ModelHandler[NDArray[Any], LabelScores, LiveModel]):
         return {"min_batch_size": 1, "max_batch_size": MAX_CLOSE_BATCH, **wait}
 
 
-def label_scores(model: LiteRtModel, batch: NDArray[Any]) -> list[LabelScores]:
+def label_scores(model: LoadedModel, batch: NDArray[Any]) -> list[LabelScores]:
     """A batch of inputs → scores in order; also what a plain loop without Beam calls."""
     card = model.card
     rows = model.probabilities(batch)
@@ -149,7 +149,7 @@ def label_scores(model: LiteRtModel, batch: NDArray[Any]) -> list[LabelScores]:
     return found
 
 
-def _count_and_take(model: LiveModel) -> LiteRtModel | None:
+def _count_and_take(model: LiveModel) -> LoadedModel | None:
     """The model to use for this batch; what its thread counted becomes metrics here, within a bundle."""
     for name, count in model.take_counts().items():
         Metrics.counter(f"models_{model.line}", name).inc(count)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from serving import cards
 from serving.cards import ModelCard, ModelRefused
+from serving.onnx_model import OnnxModel
 
 MAX_BATCH: Final = 64
 
@@ -41,11 +42,7 @@ class LiteRtModel:
         Raises:
             ValueError: Another shape or dtype than the card's.
         """
-        if batch.shape[1:] != self.card.input_shape or batch.dtype != self.card.input_dtype:
-            raise ValueError(
-                f"{self.card.model_version} got {batch.dtype}{list(batch.shape[1:])}, "
-                f"limit {self.card.input_dtype}{list(self.card.input_shape)}"
-            )
+        self.card.check_input(batch)
         parts = [self._run(batch[first : first + MAX_BATCH]) for first in range(0, len(batch), MAX_BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.card.classes)), np.float32)
 
@@ -71,23 +68,27 @@ class LiteRtModel:
         return by_size[size]
 
 
-def open_model(card: ModelCard, weights: Path) -> LiteRtModel:
-    """Verified weights → a model that was tried once.
+LoadedModel = LiteRtModel | OnnxModel
+
+
+def open_model(card: ModelCard, weights: Path) -> LoadedModel:
+    """Verified weights → a model that was tried once, in the runtime of their form (decision 033).
 
     Raises:
         ModelRefused: The runtime cannot read them, or what they answer is no probability for each class.
     """
-    model = LiteRtModel(card, weights)
+    runtime = OnnxModel if weights.suffix == ".onnx" else LiteRtModel
     try:
+        model = runtime(card, weights)
         (row,) = model.probabilities(np.zeros((1, *card.input_shape), card.input_dtype))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ImportError) as error:
         raise ModelRefused(f"{card.weights} does not run: {error}") from error
     if row.shape != (len(card.classes),) or not ((row >= 0) & (row <= 1 + 1e-6)).all():  # false for NaN
         raise ModelRefused(f"{card.weights} answers {row.tolist()}, wanted {len(card.classes)} probabilities")
     return model
 
 
-def open_card(path: Path) -> LiteRtModel:
+def open_card(path: Path) -> LoadedModel:
     """The path of a card, its weights beside it → its model.
 
     Raises:

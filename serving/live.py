@@ -26,7 +26,7 @@ from schemas.models import Tier, line_of
 from serving import cards
 from serving.cards import ModelCard, ModelRefused
 from serving.channels import Channel, State
-from serving.interpreter import LiteRtModel, open_card, open_model
+from serving.interpreter import LoadedModel, open_card, open_model
 from serving.objects import StoreFailed, open_store
 from serving.registry import Registry
 from serving.signing import TrustedKeys
@@ -80,7 +80,7 @@ class LiveModel:
         self._state = state
         self._registry: Registry | None = None
         self._channel = Channel(line=self.line)
-        self._current: LiteRtModel | None = None
+        self._current: LoadedModel | None = None
         self._refused: set[str] = set()  # versions that were: said once, tried again each time
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class LiveModel:
             refresh.start()
 
     @property
-    def current(self) -> LiteRtModel | None:
+    def current(self) -> LoadedModel | None:
         """What serves now; hold it for one batch. None: no version of this line has this state."""
         return self._current
 
@@ -149,7 +149,7 @@ class LiveModel:
         self._count("models_loaded")
         _LOG.info("%s: %s in place of %s, %.2f s", self.line, version, before, time.monotonic() - began)
 
-    def _packaged(self) -> LiteRtModel | None:
+    def _packaged(self) -> LoadedModel | None:
         folder = Path(self._source.folder) if self._source.folder else cards.WEIGHTS
         try:
             path = cards.find(self._family, folder, self._tier)

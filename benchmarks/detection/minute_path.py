@@ -14,7 +14,9 @@ from local.training.examples import room_minutes
 from schemas.events import AlarmKind
 from schemas.features import air_features
 from schemas.readings import MINUTE_US
-from serving.handlers import LabelScores, LiteRtModelHandler, label_scores
+from serving import cards
+from serving.handlers import LabelScores, label_scores
+from serving.interpreter import open_card
 from transforms.score_homes import HeldScore, HomeWindow, fuse
 
 WINDOW_MINUTES: Final = 5
@@ -26,7 +28,7 @@ class MinutePath:
     """The newest air model of the package behind the product's own fusion."""
 
     def __init__(self) -> None:
-        self._model = LiteRtModelHandler("air").load_model()
+        self._model = open_card(cards.find("air"))
 
     @property
     def version(self) -> str:

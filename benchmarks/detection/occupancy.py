@@ -26,7 +26,9 @@ from benchmarks.detection.page import table
 from local import recordings
 from local.training.examples import MOTION_CLASSES, motion_examples
 from schemas.features import MOTION_FEATURES
-from serving.handlers import LiteRtModelHandler, label_scores
+from serving import cards
+from serving.handlers import label_scores
+from serving.interpreter import open_card
 
 HOLD_S: Final = 300.0
 FITTED_ON: Final = dt.date(2017, 12, 22)
@@ -196,7 +198,7 @@ def _log_odds(seen: NDArray[np.intp], occupied: _Bools, fitted: _Bools) -> NDArr
 
 
 def _synthetic() -> list[figures.Figure]:
-    model = LiteRtModelHandler("motion").load_model()
+    model = open_card(cards.find("motion"))
     made = motion_examples(np.random.default_rng(SYNTHETIC_SEED), SYNTHETIC_EACH)
     says = np.array([score.label == "person" for score in label_scores(model, made.inputs)])
     moved = made.inputs[:, MOTION_FEATURES.index("active_fraction")] > 0
