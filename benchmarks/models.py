@@ -1,4 +1,4 @@
-"""What the models cost: rate by runtime and batch, memory, load and swap, and what the cascade saves.
+"""What the models cost: rate by runtime and batch, memory, load and swap.
 
     python -m benchmarks.models [--models FOLDER] [--json FILE]
 
@@ -28,19 +28,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.selection import shares
 from serving import cards
 from serving.cards import ModelCard
 from serving.interpreter import open_card
 from serving.objects import FolderStore
 from serving.registry import Registry
 from serving.signing import Signer, TrustedKeys
-from transforms.score_closely import SELECT_MASS
 
 BATCHES: Final = (1, 8, 32, 64)
 SECONDS: Final = 0.3
 PROCESSES: Final = (1, 4)
-SELECTED: Final = 0.02  # the most that the cascade may select of ordinary minutes
 _SPAWN: Final = multiprocessing.get_context("spawn")
 Run = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -234,22 +231,6 @@ def swap(card_path: Path, folder: Path) -> dict[str, float]:
     }
 
 
-def cascade(found: dict[str, Any], small: str, large: str, runtime: str) -> dict[str, Any]:
-    """CPU of a sound minute through the small model and the selected through the large, beside all large."""
-    small_us, large_us = (
-        1e6 / found[version][runtime]["examples_per_core_s"]["32"] for version in (small, large)
-    )
-    both = small_us + SELECTED * large_us
-    return {
-        "select_mass": SELECT_MASS,
-        "share_selected": SELECTED,
-        "small_us": round(small_us, 1),
-        "large_us": round(large_us, 1),
-        "cascade_us": round(both, 1),
-        "times_less_than_all_large": round(large_us / both, 2),
-    }
-
-
 def measure(folder: Path) -> dict[str, Any]:
     """Everything, of the newest model of each line in a folder."""
     newest = {cards.read_card(path).line: path for path in cards.cards(folder)}
@@ -281,14 +262,7 @@ def measure(folder: Path) -> dict[str, Any]:
             }
             for name, models in (("", []), *paths.items())
         }
-        versions = {line: cards.read_card(path).model_version for line, path in newest.items()}
         result: dict[str, Any] = {"models": found, "memory_of_all_models": memory}
-        result["selected"] = in_child(shares, newest["sound"])
-        if "sound_large" in newest:
-            result["cascade"] = {
-                name: cascade(found, versions["sound"], versions["sound_large"], name)
-                for name in ("litert", "onnxruntime")
-            }
         largest = newest.get("sound_large", newest["sound"])
         result["swap"] = {cards.read_card(largest).model_version: in_child(swap, largest, Path(scratch))}
     return result
@@ -302,19 +276,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     load = report.load_1min()
     figures = measure(options.models)
-    said = figures.get("cascade", {}).get("litert", {})
-    fewer = report.Target(
-        "compute of the cascade beside all large",
-        said.get("times_less_than_all_large"),
-        "at least",
-        10.0,
-        "times less",
-    )
-    document = report.document("models", figures, [fewer], load)
+    document = report.document("models", figures, [], load)
     print(json.dumps(document, indent=1))
     if options.json:
         report.write(options.json, document)
-    print(fewer.line(), file=sys.stderr)
     return 0
 
 

@@ -18,7 +18,8 @@ from local.training import families
 from local.training.convert import convert
 from local.training.trained import Trained
 from schemas.features import FEATURE_VERSION, Family
-from serving.cards import MAX_LARGE_BYTES, MAX_WEIGHTS_BYTES, WEIGHTS, Lineage, ModelCard, line_of
+from schemas.models import line_of
+from serving.cards import MAX_LARGE_BYTES, MAX_WEIGHTS_BYTES, WEIGHTS, Lineage, ModelCard
 
 _LOG = logging.getLogger("train_models")
 DEFAULT_SEED = 20_260_901

@@ -15,14 +15,18 @@ import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 
+from schemas.models import LARGE_FAMILIES
 from transforms.elements import Score
 from transforms.model_score import Verdict, model_score
 from transforms.score_homes import VOICES
 
 WAIT_S: Final = 0.2
-# A reading is selected if its probability of all classes with a voice in fusion reaches this: it speaks
-# for an alarm, or is not sure that it does not.
-SELECT_MASS: Final = 0.15
+# What the large models judge: all that has a voice in fusion. A reading goes there whose small model gives it
+# together this probability: it speaks for an alarm, or is not sure that it does not (docs/detection.md).
+WATCHED: Final = {
+    family: tuple(label for voiced, label in VOICES if voiced == family) for family in LARGE_FAMILIES
+}
+SELECT_AT: Final = 0.15
 MIN_RAM: Final = "8GB"
 
 
@@ -32,8 +36,8 @@ def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) 
     >>> selects("sound", ["quiet", "smoke_alarm"], [0.8, 0.2]), selects("sound", ["quiet"], [0.3])
     (True, False)
     """
-    voiced = (p for label, p in zip(labels, probabilities, strict=True) if (family, label) in VOICES)
-    return sum(voiced) >= SELECT_MASS
+    watched = WATCHED.get(family, ())
+    return sum(p for label, p in zip(labels, probabilities, strict=True) if label in watched) >= SELECT_AT
 
 
 class ScoreClosely(beam.PTransform):

@@ -21,15 +21,13 @@ from local.signals import everyday, room, sound
 from local.signals.sound import Rng
 from local.training import sounds
 from local.training.sound_corpus import corpus
-from serving.interpreter import LiteRtModel
-from transforms.score_homes import VOICES
+from serving.interpreter import LoadedModel
+from transforms.score_closely import SELECT_AT, WATCHED
 
 SEED: Final = 61
 MINUTES: Final = 1_500  # of one home's one sound sensor
 SOUNDING: Final = 0.25  # of ordinary minutes; in the others the room is quiet
 HAZARD_EACH: Final = 150
-SELECT_AT: Final = 0.15  # of all classes that have a voice in fusion, by the small model
-WATCHED: Final = tuple(label for family, label in VOICES if family == "sound")
 SENSORS: Final = 2  # of sound in a home of about ten
 BATCH: Final = 32
 _REPEATS: Final = 5
@@ -70,16 +68,16 @@ def measure() -> dict[str, Any]:
 
 def watched(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
     """float32[n], the small model's probability of what fusion listens for."""
-    places = [sounds.CLASSES.index(name) for name in WATCHED]
+    places = [sounds.CLASSES.index(name) for name in WATCHED["sound"]]
     return probabilities[:, places].sum(axis=1).astype(np.float32)
 
 
-def _selects(small: LiteRtModel, inputs: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _selects(small: LoadedModel, inputs: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return watched(small.probabilities(inputs)) >= SELECT_AT
 
 
 def _kept(
-    models: Mapping[str, LiteRtModel],
+    models: Mapping[str, LoadedModel],
     inputs: NDArray[np.uint8],
     wanted: str,
     origin: figures.Origin,
@@ -95,14 +93,14 @@ def _kept(
     ]
 
 
-def _real(models: Mapping[str, LiteRtModel], rng: Rng) -> list[figures.Figure]:
+def _real(models: Mapping[str, LoadedModel], rng: Rng) -> list[figures.Figure]:
     folder = recordings.recordings_folder()
     parts, made = corpus(folder), []
     fires = [r for r in parts.test_esc if sounds.class_of(r) == "fire_crackling"]
     if fires:
         inputs = sc.clean(rng, fires, windows=1).inputs
         made += _kept(models, inputs, "fire_crackling", "real", "ESC-10 fold 5")
-    ordinary = [r for r in (*parts.test_esc, *parts.test_house) if sounds.class_of(r) not in WATCHED]
+    ordinary = [r for r in (*parts.test_esc, *parts.test_house) if sounds.class_of(r) not in WATCHED["sound"]]
     if ordinary:
         chosen = _selects(models["small"], sc.clean(rng, ordinary, windows=1).inputs)
         data = "ESC-10 fold 5 and household_cc's odd files but fires: each the loudest of its minute"
@@ -123,7 +121,7 @@ def _minute(rng: Rng) -> NDArray[np.uint8]:
     return room.minute_sound(rng, clips)[0]
 
 
-def _milliseconds(model: LiteRtModel, inputs: NDArray[np.uint8]) -> float:
+def _milliseconds(model: LoadedModel, inputs: NDArray[np.uint8]) -> float:
     """Of one score, the best of some repeats: other work on the machine only ever adds."""
     model.probabilities(inputs)
     spent = []

@@ -19,7 +19,7 @@ from local import recordings
 from local.recordings import SoundRecording
 from local.training import sounds
 from local.training.sound_corpus import corpus
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 
 __all__ = ["draw", "measure", "tables"]
 SEED: Final = 23
@@ -64,7 +64,7 @@ def measure() -> dict[str, Any]:
     return result
 
 
-def _in_corpus(model: LiteRtModel, clips: Clips, recordings_: int) -> dict[str, Any]:
+def _in_corpus(model: LoadedModel, clips: Clips, recordings_: int) -> dict[str, Any]:
     """Precision and recall by class on the loudest window, calibration over all windows by recording."""
     tier, data = model.card.tier, "ESC-10 fold 5, household_cc's odd files"
     said = model.probabilities(clips.inputs)
@@ -89,7 +89,7 @@ def _in_corpus(model: LiteRtModel, clips: Clips, recordings_: int) -> dict[str, 
     }
 
 
-def _synthetic_classes(model: LiteRtModel, made: Clips) -> dict[str, Any]:
+def _synthetic_classes(model: LoadedModel, made: Clips) -> dict[str, Any]:
     tier, data = model.card.tier, f"{SYNTHETIC_EACH} fresh synthetic clips of a class"
     said = model.probabilities(made.inputs)
     parts = [(said[i : i + 1], made.labels[i : i + 1]) for i in range(len(said))]
@@ -102,7 +102,7 @@ def _synthetic_classes(model: LiteRtModel, made: Clips) -> dict[str, Any]:
 
 
 def _sesa(
-    models: dict[str, LiteRtModel], recordings_: Sequence[SoundRecording], rng: np.random.Generator
+    models: dict[str, LoadedModel], recordings_: Sequence[SoundRecording], rng: np.random.Generator
 ) -> dict[str, Any]:
     """The shipped models, which never learnt from SESA; its even files, unseen, apart from the odd."""
     found: dict[str, Any] = {"figures": []}

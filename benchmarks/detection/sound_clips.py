@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from local.recordings import SoundRecording
 from local.training import sounds
+from schemas.models import Tier
 from serving import cards
-from serving.cards import Tier
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel, open_card
 
 WINDOWS: Final = 3  # of each recording: its loudest places
 ALARM_AT: Final = 0.5  # siren, smoke alarm and CO alarm together
@@ -42,9 +42,9 @@ def clean(
     return Clips(examples.inputs, examples.labels, group, first)
 
 
-def shipped(tier: Tier) -> LiteRtModel:
+def shipped(tier: Tier) -> LoadedModel:
     """The package's newest sound model."""
-    return LiteRtModel(*cards.load(cards.find("sound", tier=tier)))
+    return open_card(cards.find("sound", tier=tier))
 
 
 def sesa_half(recordings: Sequence[SoundRecording], odd: bool) -> list[SoundRecording]:

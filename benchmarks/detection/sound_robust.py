@@ -20,7 +20,7 @@ from local.signals import everyday, room, sound
 from local.signals.sound import Audio, Rng
 from local.training import sounds
 from schemas.features import CLIP_SAMPLES, SAMPLE_HZ, log_mel_of
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 
 SEED: Final = 47
 _QUIET_DBA: Final = 32.0
@@ -75,7 +75,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, tuple[float, ...], Callable[[Rng, Audi
 
 
 def robustness(
-    models: Mapping[str, LiteRtModel], sirens: Sequence[SoundRecording], others: Sequence[SoundRecording]
+    models: Mapping[str, LoadedModel], sirens: Sequence[SoundRecording], others: Sequence[SoundRecording]
 ) -> dict[str, Any]:
     """Recall of sirens and share of false alarms, by condition and level, of each model."""
     places = [(sounds.loudest(r.audio()), i < len(sirens)) for i, r in enumerate([*sirens, *others])]

@@ -16,7 +16,8 @@ from local.training.examples import Examples, Rng
 from local.training.sound_corpus import Corpus, corpus
 from local.training.sound_models import Pool
 from local.training.trained import TEST_SEED, Trained, Use, scaled, synthetic_source
-from serving.cards import DataSource, Figure, Tier
+from schemas.models import Tier
+from serving.cards import DataSource, Figure
 
 ESC_HELD_OUT_FOLD: Final = 3  # sets the temperature, then joins the training
 SYNTHETIC_EACH: Final = 400

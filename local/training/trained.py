@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 import keras
 from numpy.typing import NDArray
 
-from serving.cards import DataSource, Figure, Tier
+from schemas.models import Tier
+from serving.cards import DataSource, Figure
 
 SYNTHETIC: Final = "made here (local/signals)"
 TEST_SEED: Final = 1_000_003  # synthetic tests draw from another stream than training

@@ -26,8 +26,9 @@ from pipelines.training.convert import Trained
 from schemas.features import FEATURE_NAMES, FEATURE_VERSION
 from schemas.labels import CLASSES
 from serving.cards import MAX_PARITY, ModelCard
-from serving.handlers import LiteRtModelHandler
+from serving.handlers import ReadingModelHandler
 from serving.interpreter import MAX_BATCH
+from serving.live import ModelSource
 
 MAX_MSEC_A_BLOCK = 20.0  # of MAX_BATCH readings, median; a core that is shared takes a tenth of it
 DRAFT = "0"  # the registry gives the version its number
@@ -74,8 +75,7 @@ def serve(
 ) -> tuple[NDArray[np.float32], float]:
     """Card, weights, float32[n, f] → float32[n, classes] from the handler, and its median ms a block."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{card.model_version}.json"
-        path.write_text(card.model_dump_json())
+        (Path(folder) / f"{card.model_version}.json").write_text(card.model_dump_json())
         (Path(folder) / card.weights).write_bytes(weights)
         out = str(Path(folder) / "scores")
         blocks = [features[first : first + MAX_BATCH] for first in range(0, len(features), MAX_BATCH)]
@@ -83,7 +83,7 @@ def serve(
             _ = (
                 pipeline
                 | "Blocks" >> beam.Create(list(enumerate(blocks)))
-                | "Score" >> RunInference(_Numbered(card.family, str(path)))
+                | "Score" >> RunInference(_Numbered(card.family, ModelSource(folder)))
                 | "Lines" >> beam.Map(json.dumps)
                 | "Keep" >> beam.io.WriteToText(out, shard_name_template="")
             )
@@ -92,11 +92,11 @@ def serve(
     return np.array(rows, np.float32), float(np.median([msec for _, msec, _ in lines]))
 
 
-class _Numbered(LiteRtModelHandler):
+class _Numbered(ReadingModelHandler):
     """The handler, timed; blocks keep their number."""
 
     def run_inference(self, batch, model, inference_args=None):  # type: ignore[no-untyped-def]
-        nothing = [math.nan] * len(model.card.classes)  # the output was not finite
+        nothing = [math.nan] * len(model.current.card.classes)  # the output was not finite
         for number, block in batch:
             began = time.perf_counter()
             (scores,) = super().run_inference([block], model, inference_args)

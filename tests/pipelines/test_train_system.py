@@ -20,7 +20,8 @@ from local.tools import MissingTool
 from schemas.features import FEATURE_NAMES
 from schemas.labels import CLASSES
 from schemas.warehouse import TRAINING_READINGS
-from serving.interpreter import LiteRtModel
+from serving.interpreter import open_model
+from serving.live import kept_weights
 from tests.pipelines import training_rows
 from transforms.warehouse_loads import load_target, merge_data
 from transforms.write_warehouse import json_line
@@ -83,7 +84,8 @@ def test_a_model_that_passes_every_check_is_published_and_serves(story: Story) -
     assert {figure.origin for figure in model.card.figures} == {"real"}
     assert model.card.lineage.run
     inputs = np.array([row["features"] for row in story.rows], np.float32)
-    said = LiteRtModel(model.card, model.weights).probabilities(inputs).argmax(axis=1)
+    served = open_model(model.card, kept_weights(str(story.settings.run / "weights"), *model))
+    said = served.probabilities(inputs).argmax(axis=1)
     right = np.array([CLASSES["air"][one] for one in said]) == [row["label"] for row in story.rows]
     assert right.mean() > 0.9
 
