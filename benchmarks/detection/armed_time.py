@@ -22,7 +22,7 @@ from local.simulator.scenarios import QUIET
 from local.simulator.sensors import OCCUPANCY_HOLD_S, SimulatedHome
 from schemas.events import AlarmKind
 from schemas.readings import MINUTE_US, SECONDS
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 
 SEED: Final = 77
 RULES_HOMES, RULES_DAYS = 6, 61  # a home-year
@@ -41,7 +41,7 @@ class Said(NamedTuple):
     payload: dict[str, Any]
 
 
-def measure(models: Mapping[str, LiteRtModel]) -> dict[str, Any]:
+def measure(models: Mapping[str, LoadedModel]) -> dict[str, Any]:
     """Both exposures."""
     by_rules = [_by_rules(number) for number in range(1, RULES_HOMES + 1)]
     years = RULES_HOMES * RULES_DAYS / DAYS_A_YEAR
@@ -119,7 +119,7 @@ def _empty_homes() -> list[int]:
     return pets[:half] + none[:half]
 
 
-def _scored(number: int, models: Mapping[str, LiteRtModel]) -> dict[str, Any]:
+def _scored(number: int, models: Mapping[str, LoadedModel]) -> dict[str, Any]:
     """An empty home's hours in full."""
     start_us = (FIRST_DAY * DAY_S + _WORK_S) * SECOND_US
     home = SimulatedHome(SEED, number, start_us, 0, QUIET)

@@ -18,7 +18,8 @@ from benchmarks.detection.page import table
 from benchmarks.detection.played import NEVER, SENSES, Played, play
 from local import recordings
 from local.simulator.entries import ENTRIES, HAZARDS
-from serving.handlers import LiteRtModelHandler
+from serving import cards
+from serving.interpreter import open_card
 
 DRAWS: Final = 20
 FAMILIES: Final = ("sound", "motion", "air", "contact")
@@ -30,7 +31,7 @@ def measure() -> dict[str, Any]:
     folder = recordings.recordings_folder()
     if folder is None:
         raise FileNotFoundError("the real home is a recording: set HEARTHWATCH_RECORDINGS")
-    models = {family: LiteRtModelHandler(family).load_model() for family in FAMILIES}
+    models = {family: open_card(cards.find(family)) for family in FAMILIES}
     real = recorded_home.measure(folder / "uci_adl_binary")
     played = {
         entry.name: [play(entry, models, seed=1_000 * place + draw) for draw in range(DRAWS)]

@@ -13,7 +13,7 @@ from local.simulator.entries import ARMED_S, Entry
 from local.simulator.sensors import SimulatedHome
 from schemas.events import AlarmKind
 from schemas.readings import MINUTE_US, SECONDS
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 from transforms.describe_alarm import avs_level, ends
 from transforms.score_homes import FLOOR
 
@@ -39,7 +39,7 @@ class Played(NamedTuple):
     level_by_rules: int | None
 
 
-def play(entry: Entry, models: dict[str, LiteRtModel], seed: int) -> Played:
+def play(entry: Entry, models: dict[str, LoadedModel], seed: int) -> Played:
     """Draw a script and play it."""
     rng = np.random.default_rng(seed)
     acts_s = ARMED_S + 10 + float(rng.uniform(0, SECONDS))

@@ -20,12 +20,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from benchmarks.detection.page import table
 from benchmarks.recorded import render
 from local.simulator.scenarios import QUIET
-from pipelines.monitor import model_handlers
+from pipelines.models import model_handlers
 from schemas.readings import MINUTE_US, READING_KINDS
+from serving import cards
 from serving.handlers import label_scores
-from serving.interpreter import MAX_BATCH, LiteRtModel
+from serving.interpreter import MAX_BATCH, LoadedModel, open_card
 from transforms.elements import AcceptedReading
-from transforms.score_readings import BLOCK, FAMILIES, ScoreReadings, model_score, prepare
+from transforms.model_score import model_score
+from transforms.score_readings import BLOCK, FAMILIES, ScoreReadings, prepare
 
 READINGS: Final = 2_048  # of each family
 RUNS: Final = 3  # the median counts
@@ -35,11 +37,11 @@ _HOMES, _MINUTES = 4, 8
 
 def measure() -> dict[str, Any]:
     """Each family alone, then all of a home's ten readings."""
-    handlers = model_handlers()
+    handlers = model_handlers().small
     readings = _readings()
     rows = []
     for family in FAMILIES:
-        model = handlers[family].load_model()
+        model = open_card(cards.find(family))
         some = _repeated(readings[family])
         block = prepare(some[:BLOCK]).inputs
         rows.append(
@@ -96,12 +98,12 @@ def _repeated(readings: Sequence[AcceptedReading]) -> list[AcceptedReading]:
     return [readings[i % len(readings)] for i in range(READINGS)]
 
 
-def _runtime(model: LiteRtModel, block: np.ndarray) -> None:
+def _runtime(model: LoadedModel, block: np.ndarray) -> None:
     for _ in range(READINGS // MAX_BATCH):
         model.probabilities(block)
 
 
-def _loop(model: LiteRtModel, readings: Sequence[AcceptedReading]) -> None:
+def _loop(model: LoadedModel, readings: Sequence[AcceptedReading]) -> None:
     for first in range(0, len(readings), BLOCK):
         block = prepare(readings[first : first + BLOCK])
         verdicts = label_scores(model, block.inputs)

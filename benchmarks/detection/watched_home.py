@@ -24,13 +24,14 @@ from schemas.events import AlarmKind
 from schemas.readings import MINUTE_US, READING_KINDS
 from schemas.topics import RICH, parse_sensor_topic
 from serving.handlers import label_scores
-from serving.interpreter import LiteRtModel
+from serving.interpreter import LoadedModel
 from transforms.alarm_store import MemoryStore
 from transforms.elements import AcceptedEvent, AcceptedReading, WindowScore
 from transforms.evidence import Raised, evidence_of_event, evidence_of_window
 from transforms.home_state import Home, hear, place
+from transforms.model_score import model_score
 from transforms.score_homes import fuse
-from transforms.score_readings import model_score, prepare
+from transforms.score_readings import prepare
 
 SEALED_LATE_US: Final = 2_000_000
 CODE: Final = "1234"
@@ -54,7 +55,7 @@ class WatchedHome:
         self,
         sensors: Sequence[Mapping[str, Any]],
         start_us: int,
-        models: Mapping[str, LiteRtModel] | None,
+        models: Mapping[str, LoadedModel] | None,
     ) -> None:
         self._config = checked(
             {
