@@ -48,6 +48,7 @@ bench: setup  ## measure latency and cost; JSON in run/bench
 	$(BIN)/python -m benchmarks.console --json run/bench/console.json
 	$(BIN)/python -m benchmarks.pipeline --json run/bench/pipeline.json
 	$(BIN)/python -m benchmarks.uplink --json run/bench/uplink.json
+	$(BIN)/python -m benchmarks.models --json run/bench/models.json
 	$(BIN)/python -m benchmarks.compression --json run/bench/compression.json
 	$(BIN)/python -m benchmarks.outbox --json run/bench/outbox.json
 	$(BIN)/python -m benchmarks.push --json run/bench/push.json
