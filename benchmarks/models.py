@@ -55,18 +55,20 @@ def litert(path: Path) -> Run:
     """The runtime alone, one interpreter a batch size."""
     from ai_edge_litert.interpreter import Interpreter
 
-    held: dict[int, Any] = {}
+    held: dict[int, tuple[Any, int, int]] = {}
 
     def run(batch: NDArray[Any]) -> NDArray[Any]:
         if len(batch) not in held:
             interpreter = Interpreter(model_path=str(path), num_threads=1)
-            interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], batch.shape)
+            into = interpreter.get_input_details()[0]["index"]
+            out = interpreter.get_output_details()[0]["index"]
+            interpreter.resize_tensor_input(into, batch.shape)
             interpreter.allocate_tensors()
-            held[len(batch)] = interpreter
-        interpreter = held[len(batch)]
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+            held[len(batch)] = interpreter, into, out
+        interpreter, into, out = held[len(batch)]
+        interpreter.set_tensor(into, batch)
         interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        return interpreter.get_tensor(out)
 
     return run
 
@@ -244,8 +246,9 @@ def measure(folder: Path) -> dict[str, Any]:
             card, weights, converted = cards.read_card(path), sources[path], onnx_of[path]
             paths["litert"].append((weights, card))
             paths["onnxruntime"].append((converted, card))
-            one = {name: in_child(by_runtime, name, paths[name][-1][0], card) for name in paths}
-            outputs = [np.array(one[name].pop("output")) for name in paths]
+            files = {"litert": weights, "onnxruntime": converted}
+            one = {name: in_child(by_runtime, name, file, card) for name, file in files.items()}
+            outputs = [np.array(one[name].pop("output")) for name in files]
             one["parity_onnxruntime"] = float(np.abs(outputs[0] - outputs[1]).max())
             one["as_a_worker_calls_it"] = {"examples_per_core_s": in_child(handled, path)}
             if card.line == "sound":
