@@ -15,15 +15,12 @@ setup: .venv/.fetched  ## install everything that is missing into .venv and the 
 demo: setup  ## start the whole system with simulated homes; Ctrl-C stops it
 	@exec $(BIN)/hearthwatch demo $(ARGS)
 
-# Two processes; tests/conftest.py says which tests share one, and in which order.
-PYTEST := $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
-
 test: setup lint  ## lint, then all tests: units first, then those that start parts of the system
 	@$(BIN)/python -m local.install --browser
-	@exec $(PYTEST) $(ARGS)
+	@exec $(BIN)/pytest $(ARGS)
 
 test-unit: setup  ## only the tests that start nothing
-	@exec $(PYTEST) -m "not system" $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not system" $(ARGS)
 
 faults: setup  ## inject every fault for minutes; rows into run/faults, table into docs/no-loss.md
 	@rm -rf run/faults && mkdir -p run/faults

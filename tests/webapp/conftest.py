@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 from werkzeug.test import TestResponse
 
 from tests.webapp import browsing, emulators
@@ -128,12 +128,18 @@ def served(stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Chromium]:
+def playwright() -> Iterator[Playwright]:
+    """One for all: a second beside it in the same process is refused."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright: Playwright) -> Iterator[Chromium]:
     """One browser; each test has a context of its own."""
-    with sync_playwright() as playwright:
-        browser = browsing.launched(playwright)
-        yield browser
-        browser.close()
+    browser = browsing.launched(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

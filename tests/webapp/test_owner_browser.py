@@ -17,7 +17,6 @@ from playwright.sync_api import (
     Playwright,
     ViewportSize,
     expect,
-    sync_playwright,
 )
 
 from local import install, tools
@@ -124,12 +123,6 @@ def served(stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         server = Served(emulators.free_port(), tmp_path_factory.mktemp("owner") / "server.log")
         yield server
         server.stop()
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
 
 
 @pytest.fixture
