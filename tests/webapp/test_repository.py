@@ -14,7 +14,6 @@ from google.api_core.exceptions import Aborted
 from schemas.alarms import Alarm, DirectoryEntry, HomeStatus, LaneProof, SafeWord, ScoreDoc, SensorStatus
 from schemas.events import AlarmKind, Code
 from tests.webapp import acting
-from tests.webapp.conftest import PROJECT
 from tests.webapp.fakes import MemoryAlarms, MemorySessions
 from tests.webapp.seed import directory, make_alarm, make_evidence
 from webapp import audit, safe_word
@@ -31,6 +30,7 @@ from webapp.sessions import FirestoreSessions, Limits, Sessions, begin, current,
 from webapp.watching import Change
 
 NOW = 1_790_000_000_000_000
+PROJECT = "demo-repository-tests"  # its own: the console of the browser tests sweeps theirs
 ANNA, BEN = Actor("u-anna", "Anna"), Actor("u-ben", "Ben")
 
 
