@@ -145,7 +145,7 @@ def test_gateway_that_starts_on_a_broken_disk_watches_and_recovers(rig: Rig) -> 
         rig.pull(0.1)
         return any(event.code == Code.PANIC for event in rig.events().values())
 
-    rig.wait(alarmed, 10, "the alarm of a gateway without a disk")
+    rig.wait(alarmed, 30, "the alarm of a gateway without a disk, its start included")
     rig.speak(50)
     rig.disk.control.read_errno = 0
     recovery_s = rig.recovered(60)
