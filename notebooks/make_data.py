@@ -23,8 +23,9 @@ from local.signals.room import Clip, minute_sound
 from local.signals.sound import cooking
 from local.training.corpora import air_rows
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import CloseOutCode, Label
+from schemas.alarms import CloseOutCode
 from schemas.events import AlarmKind, Code
+from schemas.labels import Label
 from schemas.readings import ALL_SECONDS, MINUTE_US, READING_KINDS, reading_id
 from tests.archives import write_landing
 from tests.fake_messages import raw_message

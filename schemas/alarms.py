@@ -1,4 +1,4 @@
-"""Firestore documents: alarms (episodes), their evidence, homes, and the proof of the path.
+"""Firestore documents: alarms (episodes), their evidence, and the proof of the path.
 
 Collections:
     alarms/{alarm_id}                        one episode
@@ -6,12 +6,6 @@ Collections:
     alarms/{alarm_id}/history/{entry_id}     what the console did, append-only
     open/{home_id}~{kind}                    the latest episode of a home and kind
     evidence/{evidence_id}                   which episode took it: a repeated delivery changes nothing
-    homes/{home_id}                          status, written when a person would see a change
-    directory/{home_id}                      names, address, phones: personal data, apart
-    safe_words/{home_id}                     salted hash of the word that cancels an alarm
-    on_test/{home_id}                        until when somebody tests there
-    labels/{alarm_id}                        what a dispatcher found a closed episode to be, for training
-    labels/{home_id}~test~{since_us}         a time in which somebody tested there
     operations/{name}                        "path": the last proven path of each lane
 
 Who writes what: the pipeline creates an episode and later writes only `PIPELINE_FIELDS` of it by
@@ -24,23 +18,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.documents import Document
 from schemas.events import AlarmKind, Category
-
-SCHEMA_VERSION: Final = 1
 
 ALARMS: Final = "alarms"
 EVIDENCE: Final = "evidence"
 HISTORY: Final = "history"
 OPEN: Final = "open"
-HOMES: Final = "homes"
-DIRECTORY: Final = "directory"
-SAFE_WORDS: Final = "safe_words"
-ON_TEST: Final = "on_test"
-LABELS: Final = "labels"
 OPERATIONS: Final = "operations"
 PATH_DOCUMENT: Final = "path"
 CASE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
@@ -77,14 +65,6 @@ class CloseOutCode(StrEnum):
     UNKNOWN = "unknown"
 
 
-class LabelSource(StrEnum):
-    """Who says what it was."""
-
-    DISPATCHER = "dispatcher"
-    OWNER = "owner"
-    TEST_MODE = "test_mode"
-
-
 class Service(StrEnum):
     """Whom a dispatcher can send."""
 
@@ -102,15 +82,6 @@ class CallOutcome(StrEnum):
     NO_ANSWER = "no_answer"
     BUSY = "busy"
     WRONG_NUMBER = "wrong_number"
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    schema_version: int = SCHEMA_VERSION
-
-    def document(self) -> dict[str, Any]:
-        """As Firestore takes it."""
-        return self.model_dump(mode="json")
 
 
 class SeriesDoc(BaseModel):
@@ -150,7 +121,7 @@ class ScoreDoc(BaseModel):
     minute_us: int
 
 
-class Evidence(_Document):
+class Evidence(Document):
     """One thing that supports an episode.
 
     Attributes:
@@ -226,7 +197,7 @@ class PushMark(BaseModel):
     owners: int
 
 
-class Alarm(_Document):
+class Alarm(Document):
     """An episode. Times in µs since 1970 UTC, by the pipeline's or console's clock.
 
     Attributes:
@@ -333,135 +304,6 @@ CONSOLE_FIELDS: Final = frozenset(
     }
 )
 NOTIFIER_FIELDS: Final = frozenset({"push"})
-
-
-class SensorStatus(BaseModel):
-    """A sensor as the home's document shows it."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    kind: str
-    room: str
-    battery_percent: int | None = None
-
-
-class HomeStatus(_Document):
-    """homes/{home_id}.
-
-    Attributes:
-        last_seen_us: Coarse: five minutes.
-        rules_only_since_us: Since when models of `rules_only_families` fail for this home, so that only
-            the gateway's rules and the sensors' own verdicts watch it there; None: they work.
-    """
-
-    home_id: str
-    gateway_id: str = ""
-    armed_mode: str = "unknown"
-    armed_phase: str = "unknown"
-    sensors: dict[str, SensorStatus] = Field(default_factory=dict)
-    software_version: str = ""
-    last_seen_us: int = 0
-    rules_only_since_us: int | None = None
-    rules_only_families: list[str] = Field(default_factory=list)
-
-
-class DirectoryEntry(_Document):
-    """directory/{home_id}: personal data, never logged. `time_zone`: IANA name, "" if unknown."""
-
-    home_id: str
-    time_zone: str = ""
-    address: str
-    place: str = ""
-    region: str = ""
-    phones: list[str] = Field(default_factory=list)
-    contacts: list[str] = Field(default_factory=list)
-    procedure: list[str] = Field(default_factory=list)
-
-
-class SafeWord(_Document):
-    """safe_words/{home_id}: scrypt of the normalised word, hex. Never logged, never sent to a browser."""
-
-    home_id: str
-    salt: str
-    digest: str
-
-
-class OnTest(_Document):
-    """on_test/{home_id}: somebody tests there until `until_us`; then it is over by itself."""
-
-    home_id: str
-    until_us: int
-    since_us: int
-    by: str
-    reason: str
-
-
-class Label(_Document):
-    """What an episode was, or a stretch of a home's time, and who says so.
-
-    Attributes:
-        alarm_id: "" for a test.
-        kind: Of the episode; None for a test, which speaks of every kind.
-        code: Contact ID, 0 for a test. from_us, to_us: What the evidence spans, gateway or arrival clock.
-        closed_us: When it was said.
-        room: Of the episode, "" if it names none.
-        owner_said: What the owner said in the app when it was closed ("it_was_me", "help"), "" for nothing.
-    """
-
-    alarm_id: str
-    home_id: str
-    kind: AlarmKind | None
-    code: int
-    close_out: CloseOutCode
-    from_us: int
-    to_us: int
-    closed_us: int
-    owner_said: str = ""
-    source: LabelSource = LabelSource.DISPATCHER
-    room: str = ""
-
-    @property
-    def label_id(self) -> str:
-        """Its document's id."""
-        if self.source is LabelSource.TEST_MODE:
-            return f"{self.home_id}~test~{self.from_us}"
-        return f"{self.alarm_id}~owner" if self.source is LabelSource.OWNER else self.alarm_id
-
-
-def owner_label(alarm: Alarm) -> Label | None:
-    """What the owner says of an episode, None if nothing: in the app, else with the code at the keypad."""
-    if alarm.owner_said:
-        said_us, is_real = alarm.owner_said.at_us, alarm.owner_said.kind == "help"
-    elif alarm.cancelled_us is not None:
-        said_us, is_real = alarm.cancelled_us, False
-    else:
-        return None
-    return Label(
-        alarm_id=alarm.alarm_id,
-        home_id=alarm.home_id,
-        kind=alarm.kind,
-        code=alarm.code,
-        close_out=CloseOutCode.REAL if is_real else CloseOutCode.FALSE_USER,
-        from_us=alarm.occurred_us,
-        to_us=max(alarm.occurred_us, said_us),
-        closed_us=said_us,
-        source=LabelSource.OWNER,
-        room=alarm.room,
-    )
-
-
-def label_of_test(test: OnTest) -> Label:
-    """A home on test: its alarms of that time teach nothing."""
-    return Label(
-        alarm_id="",
-        home_id=test.home_id,
-        kind=None,
-        code=0,
-        close_out=CloseOutCode.TEST,
-        from_us=test.since_us,
-        to_us=test.until_us,
-        closed_us=test.since_us,
-        source=LabelSource.TEST_MODE,
-    )
 
 
 class LaneProof(BaseModel):

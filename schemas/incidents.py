@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Final = 1
+from schemas.documents import Document
 
 INCIDENTS: Final = "incidents"
 INCIDENT_HOMES: Final = "homes"
@@ -37,15 +37,6 @@ class PathState(StrEnum):
     PATH_FAIL = "PATH_FAIL"
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    schema_version: int = SCHEMA_VERSION
-
-    def document(self) -> dict[str, Any]:
-        """As Firestore takes it."""
-        return self.model_dump(mode="json")
-
-
 class HomePath(BaseModel):
     """Fields of homes/{home_id}. `path_since_us`: last heard if it fails (0: never), else heard again."""
 
@@ -62,7 +53,7 @@ class NamedCount(BaseModel):
     homes: int
 
 
-class Incident(_Document):
+class Incident(Document):
     """Homes that fell silent together, by their region or the operator of their gateways.
 
     Attributes:
@@ -108,7 +99,7 @@ class Loss(BaseModel):
     state: Literal["open", "filled"]
 
 
-class HomeLosses(_Document):
+class HomeLosses(Document):
     """losses/{home_id}. `unexplained`: open losses without a declaration; `batches`: all open ones'."""
 
     home_id: str
@@ -118,7 +109,7 @@ class HomeLosses(_Document):
     updated_us: int
 
 
-class Supervision(_Document):
+class Supervision(Document):
     """operations/supervision. `roster_us`: when the roster in use was last seen to be the current one."""
 
     homes: int

@@ -3,6 +3,10 @@
 A label speaks of an alarm or a test of a home, a model of one sensor's minute. Between the two stands
 `class_of`: it teaches only what follows from the code. A fire's minute teaches "fire" only from its first
 evidence on and only in the alarm's room; a test teaches nothing, because whoever tests may make real smoke.
+
+Collections:
+    labels/{alarm_id}, labels/{alarm_id}~owner  what a dispatcher, an owner found an episode to be
+    labels/{home_id}~test~{since_us}            a time in which somebody tested there
 """
 
 from __future__ import annotations
@@ -10,14 +14,26 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from schemas.alarms import CloseOutCode, LabelSource
+from schemas.alarms import Alarm, CloseOutCode
+from schemas.documents import Document
 from schemas.events import AlarmKind
+from schemas.homes import OnTest
+
+LABELS: Final = "labels"
 
 CLASSES: Final[dict[str, tuple[str, ...]]] = {
     "air": ("normal", "cooking", "fire", "co"),
     "motion": ("nobody", "person", "pet", "draught"),
     "contact": ("rest", "knock", "open_close", "forced"),
 }
+
+
+class LabelSource(StrEnum):
+    """Who says what it was."""
+
+    DISPATCHER = "dispatcher"
+    OWNER = "owner"
+    TEST_MODE = "test_mode"
 
 
 class TaughtBy(StrEnum):
@@ -38,6 +54,75 @@ WEIGHTS: Final[dict[str, float]] = {
 }
 
 _FALSE: Final = {CloseOutCode.FALSE_USER, CloseOutCode.FALSE_PET, CloseOutCode.FALSE_SENSOR}
+
+
+class Label(Document):
+    """What an episode was, or a stretch of a home's time, and who says so.
+
+    Attributes:
+        alarm_id: "" for a test.
+        kind: Of the episode; None for a test, which speaks of every kind.
+        code: Contact ID, 0 for a test. from_us, to_us: What the evidence spans, gateway or arrival clock.
+        closed_us: When it was said.
+        room: Of the episode, "" if it names none.
+        owner_said: What the owner said in the app when it was closed ("it_was_me", "help"), "" for nothing.
+    """
+
+    alarm_id: str
+    home_id: str
+    kind: AlarmKind | None
+    code: int
+    close_out: CloseOutCode
+    from_us: int
+    to_us: int
+    closed_us: int
+    owner_said: str = ""
+    source: LabelSource = LabelSource.DISPATCHER
+    room: str = ""
+
+    @property
+    def label_id(self) -> str:
+        """Its document's id."""
+        if self.source is LabelSource.TEST_MODE:
+            return f"{self.home_id}~test~{self.from_us}"
+        return f"{self.alarm_id}~owner" if self.source is LabelSource.OWNER else self.alarm_id
+
+
+def owner_label(alarm: Alarm) -> Label | None:
+    """What the owner says of an episode, None if nothing: in the app, else with the code at the keypad."""
+    if alarm.owner_said:
+        said_us, is_real = alarm.owner_said.at_us, alarm.owner_said.kind == "help"
+    elif alarm.cancelled_us is not None:
+        said_us, is_real = alarm.cancelled_us, False
+    else:
+        return None
+    return Label(
+        alarm_id=alarm.alarm_id,
+        home_id=alarm.home_id,
+        kind=alarm.kind,
+        code=alarm.code,
+        close_out=CloseOutCode.REAL if is_real else CloseOutCode.FALSE_USER,
+        from_us=alarm.occurred_us,
+        to_us=max(alarm.occurred_us, said_us),
+        closed_us=said_us,
+        source=LabelSource.OWNER,
+        room=alarm.room,
+    )
+
+
+def label_of_test(test: OnTest) -> Label:
+    """A home on test: its alarms of that time teach nothing."""
+    return Label(
+        alarm_id="",
+        home_id=test.home_id,
+        kind=None,
+        code=0,
+        close_out=CloseOutCode.TEST,
+        from_us=test.since_us,
+        to_us=test.until_us,
+        closed_us=test.since_us,
+        source=LabelSource.TEST_MODE,
+    )
 
 
 def class_of(family: str, kind: str, close_out: str, *, started: bool, same_room: bool) -> str | None:

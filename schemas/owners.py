@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.alarms import AlarmState, CloseOutCode, OwnerSaid, Service
+from schemas.documents import Document
 from schemas.events import AlarmKind, Category
-
-SCHEMA_VERSION: Final = 1
 
 TOLD: Final = "told"
 LIVE: Final = "live"
@@ -44,20 +43,11 @@ LANGUAGES: Final = ("en", "de")
 CONSENT_VERSION: Final = 1
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    schema_version: int = SCHEMA_VERSION
-
-    def document(self) -> dict[str, Any]:
-        """As Firestore takes it."""
-        return self.model_dump(mode="json")
-
-
-class _OfTheApp(_Document):
+class _OfTheApp(Document):
     """Written by the app under the rules, which also hold its times to the server's clock."""
 
 
-class Told(_Document):
+class Told(Document):
     """homes/H/told/{alarm_id}: an alarm in the owner's eyes. Times in µs since 1970 UTC.
 
     Attributes:
@@ -104,7 +94,7 @@ class LiveSensor(BaseModel):
     quantities: dict[str, float] = Field(default_factory=dict)
 
 
-class LiveSensors(_Document):
+class LiveSensors(Document):
     """homes/H/live/sensors, merged sensor by sensor."""
 
     home_id: str
@@ -181,7 +171,7 @@ class PushState(StrEnum):
     GIVEN_UP = "given_up"  # tried until it was too old
 
 
-class Push(_Document):
+class Push(Document):
     """outbox/{alarm~moment~user}: one thing to tell one owner, on all of this owner's phones.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from schemas.alarms import HomeStatus, SensorStatus
+from schemas.homes import HomeStatus, SensorStatus
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
 from transforms.gateway_ledger import Key, Ledger
@@ -20,7 +20,7 @@ UNKNOWN: Final = "unknown"
 
 
 class StatusChange(NamedTuple):
-    """A home's document as it must now stand: `schemas.alarms.HomeStatus` as JSON.
+    """A home's document as it must now stand: `schemas.homes.HomeStatus` as JSON.
 
     Attributes:
         publish_us: Arrival of the batch that changed it.

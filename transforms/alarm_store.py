@@ -25,7 +25,7 @@ class AlarmStore(Protocol):
         """Write when a lane was last proven."""
 
     def put_home(self, home_id: str, fields: dict[str, Any]) -> None:
-        """Merge fields of schemas.alarms.HomeStatus into the home's document."""
+        """Merge fields of schemas.homes.HomeStatus into the home's document."""
 
     def close(self) -> None:
         """Release connections."""

@@ -148,7 +148,7 @@ def gaps_json(header: pb.Header) -> str:
 
 
 def sensors_json(body: pb.Body) -> str:
-    """Body → JSON object sensor_id → {kind, room, battery_percent}: schemas.alarms.SensorStatus."""
+    """Body → JSON object sensor_id → {kind, room, battery_percent}: schemas.homes.SensorStatus."""
     told: list[pb.Reading | pb.Features] = [*body.readings, *body.features]
     return json.dumps(
         {

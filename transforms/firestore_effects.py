@@ -21,7 +21,6 @@ from google.cloud import firestore
 from schemas.alarms import (
     ALARMS,
     EVIDENCE,
-    HOMES,
     OPEN,
     OPERATIONS,
     PATH_DOCUMENT,
@@ -31,6 +30,7 @@ from schemas.alarms import (
     open_id,
 )
 from schemas.events import AlarmKind
+from schemas.homes import HOMES
 from transforms.episodes import Change, Episode, Outcome, Slot, fold, wanted
 
 TIMEOUT_S: Final = 10.0  # of one try of one call

@@ -9,8 +9,9 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from pydantic import ValidationError
 
-from schemas.alarms import ALARMS, LABELS, Alarm, Label, owner_label
+from schemas.alarms import ALARMS, Alarm
 from schemas.errors import BadInput
+from schemas.labels import LABELS, Label, owner_label
 from transforms.compacted import read_object
 from transforms.firestore_effects import RETRY, TIMEOUT_S, firestore_client
 from transforms.training_rows import AT_MOST_US, BEFORE_US, Span, span_of

@@ -20,7 +20,7 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from schemas.alarms import HOMES
+from schemas.homes import HOMES
 from schemas.live_features import SUMMARY_NAMES
 from schemas.owners import LIVE, LIVE_DOCUMENT, WATCHED_US, WATCHING, LiveSensor, LiveSensors
 from transforms.elements import Score

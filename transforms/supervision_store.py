@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from google.cloud import firestore
 from pydantic import BaseModel, ValidationError
 
-from schemas.alarms import HOMES, OPERATIONS
+from schemas.alarms import OPERATIONS
+from schemas.homes import HOMES
 from schemas.incidents import (
     INCIDENT_HOMES,
     INCIDENTS,

@@ -1,6 +1,6 @@
 """Readings and labels → rows of the training table.
 
-Join rule: the label of an alarm (schemas.alarms.Label) speaks of the readings of its home from five
+Join rule: the label of an alarm (schemas.labels.Label) speaks of the readings of its home from five
 minutes before its first evidence until its last, at least five minutes and at most thirty after the
 first; that of a test from its beginning to its end. A code of "unknown" labels nothing. Where several
 labels speak of a minute, what was real goes before what was false, and that before a test; then a
@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import CloseOutCode, Label, LabelSource
+from schemas.alarms import CloseOutCode
 from schemas.features import FEATURE_VERSION, model_input
-from schemas.labels import WEIGHTS, TaughtBy, class_of, class_of_sample
+from schemas.labels import WEIGHTS, Label, LabelSource, TaughtBy, class_of, class_of_sample
 from schemas.live_features import SUMMARY_NAMES, model_input_of, quantities, summary_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import SCHEMA_VERSION

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.alarms import Alarm, AlarmState, Call, CallOutcome, CloseOutCode, Label, Service
+from schemas.alarms import Alarm, AlarmState, Call, CallOutcome, CloseOutCode, Service
 from schemas.errors import BadInput
 from schemas.events import AlarmKind
+from schemas.labels import Label
 from webapp.errors import Refused
 from webapp.lifecycle import (
     MAX_NOTE_CHARS,

@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from schemas.alarms import Alarm, DirectoryEntry, LaneProof, OnTest, case_number
+from schemas.alarms import Alarm, LaneProof, case_number
+from schemas.homes import DirectoryEntry, OnTest
 from webapp.errors import Unreachable
 from webapp.watching import Change, Watch
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from schemas.alarms import Alarm, OnTest
+from schemas.alarms import Alarm
 from schemas.audit import chain_of
 from schemas.errors import BadInput
 from schemas.events import Category
+from schemas.homes import OnTest
 from webapp.audit import Record
 from webapp.lifecycle import SECOND_US, Actor, checked_text
 

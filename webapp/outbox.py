@@ -11,7 +11,8 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from schemas import owners as docs
-from schemas.alarms import ALARMS, HOMES, OPERATIONS, Alarm, PushMark
+from schemas.alarms import ALARMS, OPERATIONS, Alarm, PushMark
+from schemas.homes import HOMES
 from schemas.owners import Choices, Device, Push, PushState, Said, Told
 from webapp.reaching import READ_TIMEOUT_S, reaching
 from webapp.reading import read_alarm, readable

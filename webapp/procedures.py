@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.alarms import DirectoryEntry
 from schemas.events import AlarmKind
+from schemas.homes import DirectoryEntry
 from webapp.handling import MAX_PROCEDURE
 
 _FIRE: Final = [

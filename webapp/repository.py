@@ -15,18 +15,11 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from schemas import alarms as docs
-from schemas.alarms import (
-    Alarm,
-    AlarmState,
-    DirectoryEntry,
-    Evidence,
-    HomeStatus,
-    LaneProof,
-    OnTest,
-    SafeWord,
-)
+from schemas.alarms import Alarm, AlarmState, Evidence, LaneProof
 from schemas.audit import AuditAnchor
 from schemas.errors import BadInput
+from schemas.homes import DIRECTORY, HOMES, ON_TEST, SAFE_WORDS, DirectoryEntry, HomeStatus, OnTest, SafeWord
+from schemas.labels import LABELS, label_of_test
 from webapp import audit, handling, on_test
 from webapp.audit_store import AuditStore
 from webapp.errors import NotFound
@@ -96,9 +89,7 @@ class AlarmRepository:
 
     def directory(self, home_ids: Iterable[str]) -> dict[str, DirectoryEntry]:
         """Addresses and phones of these homes; homes without an entry are left out."""
-        references = [
-            self._client.collection(docs.DIRECTORY).document(home) for home in sorted(set(home_ids))
-        ]
+        references = [self._client.collection(DIRECTORY).document(home) for home in sorted(set(home_ids))]
         if not references:
             return {}
         with reaching():
@@ -108,7 +99,7 @@ class AlarmRepository:
 
     def find_homes(self, text: str, fields: Sequence[str] = SEARCHED) -> list[DirectoryEntry]:
         """Homes of which one of these fields begins so, at most `MAX_HOMES` of each."""
-        directory, end = self._client.collection(docs.DIRECTORY), text + "\uf8ff"
+        directory, end = self._client.collection(DIRECTORY), text + "\uf8ff"
         found: dict[str, Any] = {}
         with reaching():
             for field in fields:
@@ -120,7 +111,7 @@ class AlarmRepository:
 
     def some_homes(self, count: int) -> list[str]:
         """Ids of a few homes, always the same ones while they exist."""
-        query = self._client.collection(docs.HOMES).select([]).limit(count)
+        query = self._client.collection(HOMES).select([]).limit(count)
         with reaching():
             return [snapshot.id for snapshot in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
 
@@ -129,7 +120,7 @@ class AlarmRepository:
         Raises:
             NotFound: No such home, or one that this version cannot read.
         """
-        reference = document_of(self._client.collection(docs.HOMES), home_id)
+        reference = document_of(self._client.collection(HOMES), home_id)
         with reaching():
             snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         status = readable(HomeStatus, snapshot.to_dict()) if snapshot.exists else None
@@ -188,13 +179,13 @@ class AlarmRepository:
     def safe_word(self, home_id: str) -> SafeWord | None:
         """The hash of the home's safe word; None if it has none."""
         with reaching():
-            reference = self._client.collection(docs.SAFE_WORDS).document(home_id)
+            reference = self._client.collection(SAFE_WORDS).document(home_id)
             found = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         return readable(SafeWord, found.to_dict()) if found.exists else None
 
     def homes_on_test(self, now_us: int) -> dict[str, OnTest]:
         """Homes that are on test now."""
-        query = self._client.collection(docs.ON_TEST).where(filter=FieldFilter("until_us", ">", now_us))
+        query = self._client.collection(ON_TEST).where(filter=FieldFilter("until_us", ">", now_us))
         with reaching():
             found = list(query.stream(timeout=READ_TIMEOUT_S, retry=None))
         tests = {s.id: readable(OnTest, s.to_dict()) for s in found}
@@ -289,7 +280,7 @@ class AlarmRepository:
     def _change_test(
         self, home_id: str, actor: Actor, action: str, now_us: int, rule: Callable[[OnTest | None], OnTest]
     ) -> OnTest:
-        reference = document_of(self._client.collection(docs.ON_TEST), home_id)
+        reference = document_of(self._client.collection(ON_TEST), home_id)
         self.home(home_id)
 
         @firestore.transactional
@@ -300,8 +291,8 @@ class AlarmRepository:
             record = on_test.record(actor, action, before, after, now_us)
             head = self._audit.read_head(record.chain, transaction)
             transaction.set(reference, after.document())
-            label = docs.label_of_test(after)
-            transaction.set(self._client.collection(docs.LABELS).document(label.label_id), label.document())
+            label = label_of_test(after)
+            transaction.set(self._client.collection(LABELS).document(label.label_id), label.document())
             self._audit.append(head, record, transaction)
             return after
 
@@ -328,7 +319,7 @@ class AlarmRepository:
             transaction.set(slot, merged, merge=True)
         label, reference = (
             handling.label_of(after),
-            self._client.collection(docs.LABELS).document(alarm.alarm_id),
+            self._client.collection(LABELS).document(alarm.alarm_id),
         )
         if label:
             transaction.set(reference, label.document())

@@ -8,7 +8,7 @@ import secrets
 import unicodedata
 from typing import Final
 
-from schemas.alarms import SafeWord
+from schemas.homes import SafeWord
 
 MAX_WORD_CHARS: Final = 100
 # About 16 MB and 30 ms: words are short, and somebody who reads the database must not guess them cheaply.

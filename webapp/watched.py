@@ -9,7 +9,8 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from schemas import incidents as docs
-from schemas.alarms import HOMES, OPERATIONS
+from schemas.alarms import OPERATIONS
+from schemas.homes import HOMES
 from schemas.incidents import HomeLosses, HomePath, Incident, Supervision
 from webapp.asked import now_us
 from webapp.errors import NotFound

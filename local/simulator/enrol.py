@@ -26,7 +26,7 @@ from edge_client.users import hash_code
 from local.simulator import devices, household
 from local.simulator.neighbourhood import BACKDATED, roster_entry
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import DIRECTORY, HOMES, SAFE_WORDS, DirectoryEntry, HomeStatus, SafeWord, SensorStatus
+from schemas.homes import DIRECTORY, HOMES, SAFE_WORDS, DirectoryEntry, HomeStatus, SafeWord, SensorStatus
 from schemas.identity import issue_certificate, issue_fleet_ca
 from schemas.roster import roster_text
 from webapp import safe_word

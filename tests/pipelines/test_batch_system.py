@@ -17,8 +17,9 @@ from google.pubsub_v1 import SubscriberClient
 from local import credentials, emulators, install, parts, topics
 from local.config import Settings, isolated
 from pipelines import compact, disagreements, erase, replay
-from schemas.alarms import CloseOutCode, Label, OwnerSaid
+from schemas.alarms import CloseOutCode, OwnerSaid
 from schemas.events import AlarmKind, Code
+from schemas.labels import Label
 from schemas.warehouse import LEDGER, TABLES, current_sql
 from tests.archives import minute_message, write_landing
 from tests.fakes import NOW_US, Fleet

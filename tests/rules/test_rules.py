@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from schemas import alarms, audit, incidents, owners
+from schemas import alarms, audit, homes, incidents, labels, owners
 from tests.rules.conftest import OTHER, OWN, Person
 from tests.rules.database import NOW, Database
 from webapp import sessions
@@ -163,7 +163,7 @@ def _tried(operation: str, database: Database, token: str, place: Place) -> bool
 
 
 def test_every_collection_that_the_schemas_name_is_in_the_table() -> None:
-    modules = (alarms, audit, incidents, owners)
+    modules = (alarms, audit, homes, incidents, labels, owners)
     constants = (
         (name, value)
         for module in modules

@@ -14,7 +14,20 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from schemas import alarms, archive, audit, bulk, compacted, envelope, events, incidents, owners, roster
+from schemas import (
+    alarms,
+    archive,
+    audit,
+    bulk,
+    compacted,
+    envelope,
+    events,
+    homes,
+    incidents,
+    labels,
+    owners,
+    roster,
+)
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.identity import issue_certificate, issue_fleet_ca
 from schemas.readings import MINUTE_US
@@ -33,8 +46,8 @@ _MINUTE: Final = 1_790_000_040_000_000
 def contracts() -> dict[str, Any]:
     """Name → contract as JSON-able data."""
     documents = (
-        *(alarms.Alarm, alarms.Evidence, alarms.HomeStatus, alarms.DirectoryEntry, alarms.LaneProof),
-        *(alarms.SafeWord, alarms.OnTest, alarms.Label),
+        *(alarms.Alarm, alarms.Evidence, homes.HomeStatus, homes.DirectoryEntry, alarms.LaneProof),
+        *(homes.SafeWord, homes.OnTest, labels.Label),
         *(audit.AuditEntry, audit.AuditHead, audit.AuditAnchor),
     )
     of_owners = (

@@ -13,8 +13,9 @@ from google.cloud import firestore
 
 from local import emulators, parts
 from local.config import isolated
-from schemas.alarms import ALARMS, EVIDENCE, HOMES, OPERATIONS, PATH_DOCUMENT, Alarm, AlarmState, LaneProof
+from schemas.alarms import ALARMS, EVIDENCE, OPERATIONS, PATH_DOCUMENT, Alarm, AlarmState, LaneProof
 from schemas.events import AlarmKind, Code
+from schemas.homes import HOMES
 from tests.fake_alarms import evidence, restore
 from tests.fakes import NOW_US, SECOND_US
 from transforms import firestore_effects

@@ -12,7 +12,7 @@ import pytest
 from apache_beam.transforms.window import SlidingWindows, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.alarms import HomeStatus
+from schemas.homes import HomeStatus
 from schemas.readings import MINUTE_US
 from tests.transforms.homes import (
     EPOCH,

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import CloseOutCode, Label, LabelSource
+from schemas.alarms import CloseOutCode
 from schemas.events import AlarmKind
 from schemas.features import FEATURE_NAMES, model_input
+from schemas.labels import Label, LabelSource
 from schemas.live_features import complete, features_of
 from schemas.readings import MINUTE_US
 from schemas.warehouse import TRAINING_READINGS

@@ -6,21 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from schemas.alarms import (
-    Alarm,
-    AlarmState,
-    DirectoryEntry,
-    Evidence,
-    HomeStatus,
-    Label,
-    LaneProof,
-    OnTest,
-    SafeWord,
-    label_of_test,
-    open_id,
-)
+from schemas.alarms import Alarm, AlarmState, Evidence, LaneProof, open_id
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
+from schemas.homes import DirectoryEntry, HomeStatus, OnTest, SafeWord
 from schemas.incidents import HomeLosses, HomePath
+from schemas.labels import Label, label_of_test
 from webapp import audit, handling, on_test
 from webapp.accounts import Account
 from webapp.audit import Record, Trail

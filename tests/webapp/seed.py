@@ -9,8 +9,9 @@ import math
 import random
 from typing import Any
 
-from schemas.alarms import Alarm, DirectoryEntry, Evidence, MeasurementDoc, ScoreDoc, SeriesDoc, alarm_id
+from schemas.alarms import Alarm, Evidence, MeasurementDoc, ScoreDoc, SeriesDoc, alarm_id
 from schemas.events import MEANINGS, AlarmKind, Code
+from schemas.homes import DirectoryEntry
 
 SECOND = 1_000_000
 MINUTES = 10

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from schemas.alarms import Alarm, HomeStatus, case_number
+from schemas.alarms import Alarm, case_number
 from schemas.events import Code
+from schemas.homes import HomeStatus
 from tests.webapp.conftest import Desk
 from tests.webapp.seed import directory, make_alarm
 from webapp import audit, safe_word

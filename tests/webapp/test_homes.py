@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.alarms import DirectoryEntry, HomeStatus, OnTest, SensorStatus
 from schemas.events import Code
+from schemas.homes import DirectoryEntry, HomeStatus, OnTest, SensorStatus
 from tests.webapp.conftest import Desk
 from tests.webapp.seed import directory, make_alarm
 

@@ -9,9 +9,10 @@ from typing import Any
 import fastavro
 import pytest
 
-from schemas.alarms import DirectoryEntry, HomeStatus, LaneProof, OnTest
+from schemas.alarms import LaneProof
 from schemas.archive import DEAD_LETTER_SCHEMA, partition
 from schemas.events import Code
+from schemas.homes import DirectoryEntry, HomeStatus, OnTest
 from tests.webapp import test_watched
 from tests.webapp.conftest import Desk
 from tests.webapp.fakes import MemoryWarehouse

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from schemas import hearthwatch_v1_pb2 as pb
-from schemas.alarms import HomeStatus, SeriesDoc
+from schemas.alarms import SeriesDoc
 from schemas.archive import ARCHIVE_SCHEMA, partition
 from schemas.envelope import seal
+from schemas.homes import HomeStatus
 from schemas.readings import MINUTE_US
 from tests.fakes import NOW_US, Fleet, body_of_minute
 from tests.webapp.conftest import Desk

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import Aborted
 
-from schemas.alarms import Alarm, DirectoryEntry, HomeStatus, LaneProof, SafeWord, ScoreDoc, SensorStatus
+from schemas.alarms import Alarm, LaneProof, ScoreDoc
 from schemas.events import AlarmKind, Code
+from schemas.homes import DirectoryEntry, HomeStatus, SafeWord, SensorStatus
 from tests.webapp import acting
 from tests.webapp.fakes import MemoryAlarms, MemorySessions
 from tests.webapp.seed import directory, make_alarm, make_evidence
