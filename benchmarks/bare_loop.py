@@ -26,7 +26,8 @@ from transforms.archive_raw import archive_row
 from transforms.decode_batches import Decoded, decode
 from transforms.elements import AcceptedReading, BatchSummary, RawMessage, Receipt, Score, WindowScore
 from transforms.evidence import evidence_of_window
-from transforms.home_state import Home, Placed, place
+from transforms.hear_scores import Placed, place
+from transforms.home_state import Home
 from transforms.model_score import model_score
 from transforms.raise_alarms import wall_clock_us
 from transforms.score_homes import fuse

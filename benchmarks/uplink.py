@@ -47,7 +47,8 @@ from serving.interpreter import open_card
 from transforms.advance_home import advance
 from transforms.decode_batches import decode
 from transforms.elements import AcceptedReading, RawMessage, WindowScore
-from transforms.home_state import Home, place
+from transforms.hear_scores import place
+from transforms.home_state import Home
 from transforms.model_score import model_score
 from transforms.score_homes import fuse, latest
 from transforms.score_readings import BLOCK, FAMILIES, prepare

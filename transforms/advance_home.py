@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +11,8 @@ from schemas.homes import HomeStatus, SensorStatus
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
 from transforms.gateway_ledger import Key, Ledger
-from transforms.home_state import Home, Placed, hear, name_sensors
+from transforms.hear_scores import Placed, hear
+from transforms.home_state import KINDS, MAX_SENSORS, HeldSensor, Home
 from transforms.rows import register_rows
 from transforms.score_homes import HomeWindow
 
@@ -125,6 +128,28 @@ def advance(
     return Advanced(
         heard.windows, statuses, list(holes.values()), heard.late, duplicates + heard.duplicates, changed
     )
+
+
+def name_sensors(home: Home, summary: BatchSummary) -> None:
+    """Take the sensors that an accepted batch tells of, after the ledger took the batch.
+
+    The newest batch of the present epoch says the battery, whatever the order of arrival; any other
+    only adds sensors that nobody knew.
+    """
+    present = home.ledger.present
+    current = present is not None and present.key == (summary.gateway_id, summary.epoch)
+    for name, room, kind, battery in _sensors_of(summary):
+        held = home.sensors.get(name)
+        if kind not in KINDS or (held is None and len(home.sensors) >= MAX_SENSORS):
+            continue
+        if held is None or (current and summary.seq > held.seq):
+            home.sensors[name] = HeldSensor(room, kind, battery, summary.seq if current else -1)
+
+
+def _sensors_of(summary: BatchSummary) -> Iterator[tuple[str, str, str, int | None]]:
+    """(sensor_id, room, kind, battery percent) of each sensor in `BatchSummary.sensors`."""
+    for name, status in json.loads(summary.sensors or "{}").items():
+        yield name, status["room"], status["kind"], status.get("battery_percent")
 
 
 def hole_report(home_id: str, key: Key, publish_us: int, ledger: Ledger) -> HoleReport:

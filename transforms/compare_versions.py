@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from schemas.readings import MINUTE_US
 from transforms.compare_replays import clock
 from transforms.elements import Score
-from transforms.home_state import WINDOW_MINUTES, Home, hear, place
+from transforms.hear_scores import WINDOW_MINUTES, hear, place
+from transforms.home_state import Home
 from transforms.score_homes import fuse
 
 _SHOWN: Final = 50

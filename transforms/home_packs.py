@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 import zstandard
 
 from transforms.elements import BatchSummary, Score
-from transforms.home_state import Placed, Vocabulary, place
+from transforms.hear_scores import Placed, place
+from transforms.home_state import Vocabulary
 
 PACK_VERSION: Final = 2
 ZSTD_LEVEL: Final = 1

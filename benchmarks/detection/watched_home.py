@@ -28,7 +28,8 @@ from serving.interpreter import LoadedModel
 from transforms.alarm_store import MemoryStore
 from transforms.elements import AcceptedEvent, AcceptedReading, WindowScore
 from transforms.evidence import Raised, evidence_of_event, evidence_of_window
-from transforms.home_state import Home, hear, place
+from transforms.hear_scores import hear, place
+from transforms.home_state import Home
 from transforms.model_score import model_score
 from transforms.score_homes import fuse
 from transforms.score_readings import prepare

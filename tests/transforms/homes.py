@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from hypothesis import strategies as st
+
 from schemas.models import UNSCORED
 from schemas.readings import MINUTE_US
 from transforms.elements import BatchSummary, Score
+from transforms.hear_scores import PROBABILITY_STEPS
 from transforms.home_packs import pack, score_record, summary_record
-from transforms.home_state import PROBABILITY_STEPS
 from transforms.score_homes import HeldScore, HomeWindow
 
 MINUTE0: Final = 29_539_440  # 2026-03-01T12:00Z, in minutes since 1970
@@ -156,3 +158,15 @@ def packed(elements: list[Score | BatchSummary]) -> bytes:
         record = score_record(element) if isinstance(element, Score) else summary_record(element)
         records.setdefault(element.home_id, []).append(record)
     return pack(records)
+
+
+arrivals = st.lists(
+    st.builds(
+        score,
+        st.sampled_from(sorted(SENSORS)),
+        st.integers(0, 12),
+        mode=st.sampled_from(["away", "stay", "disarmed", ""]),
+        delay_s=st.sampled_from([0.5, 70.0, 300.0]),
+    ),
+    max_size=25,
+)

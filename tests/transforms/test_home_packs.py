@@ -9,8 +9,8 @@ import pytest
 from schemas.readings import MINUTE_US
 from tests.transforms.homes import minute_of_scores, packed, summary
 from transforms import home_packs
+from transforms.hear_scores import place
 from transforms.home_packs import shard_of, unpack
-from transforms.home_state import place
 
 
 def test_a_pack_gives_back_what_went_in_by_home_and_in_order():

@@ -35,7 +35,8 @@ from transforms.advance_home import (
     forgets_us,
 )
 from transforms.elements import BatchSummary, Score, WindowScore
-from transforms.home_state import Home, decode, encode, place
+from transforms.hear_scores import place
+from transforms.home_state import Home, decode, encode
 from transforms.score_homes import HeldScore, HomeWindow, ScoreHomes, fuse, latest
 from transforms.track_homes import TrackHomes
 
