@@ -34,7 +34,7 @@ def load_config(path: Path) -> GatewayConfig:
         document: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from error
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
     try:
         return checked(document)

@@ -94,9 +94,13 @@ class MqttIntake:
             _log.warning("broker lost: %s", reason)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # no sensor's; the core counts it as garbage
+            topic = ""
         self._deliver(
             Arrival(
-                message.topic,
+                topic,
                 bytes(message.payload),
                 message.retain,
                 message.qos,

@@ -1,6 +1,6 @@
 """`hearthwatch-gateway --config FILE`: one gateway as a process of its own.
 
-Exit codes: 0 stopped as asked, 1 broken while running (a supervisor may restart it), 2 the
+Exit codes: 0 stopped as asked, 1 broken while starting or running (a supervisor may restart it), 2 the
 configuration or a file that it names is at fault (a restart will not help).
 """
 
@@ -22,7 +22,7 @@ from edge_client.identity import load_identity
 from edge_client.policy import UplinkPolicy
 from edge_client.prover import Prover
 from edge_client.publisher import PubsubPublisher
-from edge_client.read_config import read_config
+from edge_client.read_config import NotChecked, read_config
 from edge_client.users import hash_code
 from schemas.errors import BadInput
 
@@ -44,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     except BadInput as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    except NotChecked as error:
+        print(error, file=sys.stderr)
+        return EXIT_BROKEN
 
 
 def _serve(path: Path, *, check: bool) -> int:
@@ -79,12 +82,15 @@ def _serve(path: Path, *, check: bool) -> int:
 
 
 def _reread(path: Path, gateway: Gateway | Prover) -> None:
-    """SIGHUP: take over what can change while it runs, the uplink policy; a mistake changes nothing."""
+    """SIGHUP: take over what can change while it runs, the uplink policy of a home's gateway.
+
+    A mistake in the file, or a check that breaks, changes nothing and is logged.
+    """
     try:
         config = read_config(path)
         if isinstance(gateway, Gateway):
             gateway.set_uplink(UplinkPolicy(config.uplink.policy))
-    except BadInput as error:
+    except (BadInput, NotChecked) as error:
         _log.error("not taken over: %s", error)
         return
     uplink = dataclasses.replace(config.uplink, policy=gateway.config.uplink.policy)

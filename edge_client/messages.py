@@ -54,8 +54,9 @@ def _flag(value: object) -> bool:
 
 
 def _word(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_WORD_CHARS:
-        raise ValueError(f"limit: a text of {MAX_WORD_CHARS} characters")
+    # JSON can say half a surrogate pair, which no encoder takes.
+    if not isinstance(value, str) or len(value) > MAX_WORD_CHARS or not value.isprintable():
+        raise ValueError(f"limit: a text of {MAX_WORD_CHARS} printable characters")
     return value
 
 

@@ -15,20 +15,30 @@ from schemas.errors import BadInput
 _LIMIT_S: Final = 60.0
 
 
+class NotChecked(Exception):
+    """The check itself broke, which says nothing of the file."""
+
+
 def read_config(path: Path) -> GatewayConfig:
     """Configuration file → checked configuration (edge_client/config_file.py).
 
     Raises:
         BadInput: The file is at fault: one line a mistake.
-        RuntimeError: The child broke.
+        NotChecked: The child could not be started, broke, or took too long.
     """
     command = [sys.executable, "-m", "edge_client.config_file", str(path)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=_LIMIT_S)
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_LIMIT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotChecked(f"{path}: its check failed: {error}") from error
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode == os.EX_DATAERR:
         raise BadInput(said)
     if done.returncode:
-        raise RuntimeError(f"{path}: its check ended with {done.returncode}: {said[-500:]}")
-    config = pickle.loads(done.stdout)  # of our own child
+        raise NotChecked(f"{path}: its check ended with {done.returncode}: {said[-500:]}")
+    try:
+        config = pickle.loads(done.stdout)  # of our own child
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise NotChecked(f"{path}: its check said half a configuration") from error
     assert isinstance(config, GatewayConfig)
     return config

@@ -1,10 +1,14 @@
 """Garbage and floods from the home's devices harm nobody else."""
 
+import json
+
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.events import Code
-from schemas.topics import RICH, sensor_topic
+from schemas.topics import RICH, ZIGBEE, sensor_topic
 from tests.edge_client.bench import NEW, PANIC, RESTORE, WINDOW
 from tests.edge_client.fakes import HOME, MINUTE, START_US, air_frame, motion_frame
 
@@ -29,6 +33,28 @@ def test_garbage_is_counted_acknowledged_and_harms_nobody(bench, topic, payload)
     assert len(bench.acked) == 2
     [(_, body)] = bench.sent(pb.LANE_MINUTES)
     assert [reading.sensor_id for reading in body.readings] == ["motion-hall"]
+
+
+TEXT = st.text(st.characters(), max_size=50)  # lone surrogates, too: JSON can say them
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+ACTIONS = st.sampled_from(["disarm", "arm_away", "arm_stay", "panic"])
+
+
+@given(
+    st.sampled_from(["keypad-hall", "panic-bedroom", "mains", WINDOW]),
+    st.fixed_dictionaries({}, optional={"action": ACTIONS | JSON, "action_code": JSON, "battery": JSON}),
+)
+@example("keypad-hall", {"action": "disarm", "action_code": "\ud800"})
+@example("panic-bedroom", {"action": "\ud800"})
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_json_a_device_says_it_is_acknowledged_and_the_gateway_goes_on(bench, sensor_id, said):
+    arrival = bench.send(sensor_topic(HOME, ZIGBEE, sensor_id), json.dumps(said).encode())
+    bench.pass_time(1)
+    assert bench.acked[-1] == arrival._replace(payload=b"")
 
 
 def test_garbage_of_a_known_sensor_is_reported_once_and_restored(bench):

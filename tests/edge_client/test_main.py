@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
+from edge_client import read_config
 from edge_client.config import GatewayConfig
 from edge_client.gateway import Gateway
 from edge_client.main import _reread
@@ -45,6 +47,36 @@ def test_the_rest_is_named_as_needing_a_restart(tmp_path: Path, caplog: pytest.L
     _reread(_write(tmp_path, seal_grace_s=5.0), gateway)
     assert gateway.told == [UplinkPolicy.FULL]
     assert "needs a restart" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"home_id": ' + "1" * 5_000 + "}", "{"], ids=["deep", "number", "cut"]
+)
+def test_a_file_that_cannot_be_parsed_changes_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
+    path = tmp_path / "gateway.json"
+    path.write_text(content)
+    _reread(path, gateway)
+    assert gateway.told == []
+    assert f"{path}: not JSON" in caplog.text
+
+
+@pytest.mark.parametrize("child", ["import time; time.sleep(60)", "raise MemoryError", "print('half')", None])
+def test_a_check_that_breaks_changes_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, child: str | None
+) -> None:
+    gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
+    python = tmp_path / "python"
+    if child:
+        python.write_text(f"#!{sys.executable}\n{child}")
+        python.chmod(0o755)
+    monkeypatch.setattr(read_config.sys, "executable", str(python))
+    monkeypatch.setattr(read_config, "_LIMIT_S", 0.5)
+    _reread(_write(tmp_path), gateway)
+    assert gateway.told == []
+    assert "not taken over" in caplog.text
 
 
 def test_a_mistake_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,9 +34,11 @@ def test_zigbee_message_keeps_what_matters_and_ignores_the_rest():
         (b'{"battery": 101}', "zigbee battery"),
         (b'{"battery": "NaN"}', "zigbee battery"),
         (b'{"action": "' + b"x" * 41 + b'"}', "zigbee action"),
+        (b'{"action_code": "\\ud800"}', "zigbee action_code"),
+        (b'{"action": "disarm\\u0000"}', "zigbee action"),
         (b"[" * 100_000, f"limit {MAX_PAYLOAD_BYTES}"),
     ],
-    ids=["empty", "bytes", "list", "text", "range", "nan", "long", "oversize"],
+    ids=["empty", "bytes", "list", "text", "range", "nan", "long", "surrogate", "control", "oversize"],
 )
 def test_bad_zigbee_payload_is_named(payload, words):
     with pytest.raises(BadInput, match=words):
