@@ -2,7 +2,9 @@
 
 A status write a minute would cost $39k a month at 10⁶ homes; few homes are looked at at once. Which are is
 asked for every few seconds, and only what was renewed since: an idle worker pays one read each time. The
-picture is a convenience: what fails here is counted, and stops neither a bundle nor an alarm.
+picture is a convenience: what fails here is counted, and stops neither a bundle nor an alarm. A database
+that hangs costs a thread of a worker one call's time a minute: after it nobody counts as watched until
+then.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ from apache_beam.metrics.metric import Metrics
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.field_path import FieldPath
 
 from schemas.homes import HOMES
 from schemas.live_features import SUMMARY_NAMES
 from schemas.owners import LIVE, LIVE_DOCUMENT, WATCHED_US, WATCHING, LiveSensor, LiveSensors
+from schemas.queries import ONCE
 from transforms.elements import Score
 from transforms.firestore_effects import firestore_client
 
 REFRESH_S: Final = 3.0
 TIMEOUT_S: Final = 3.0
+PAUSE_S: Final = 60.0  # after a call that failed
 OVERLAP: Final = dt.timedelta(seconds=10)  # commits do not become visible in the order of their times
 OLD_US: Final = 10 * 60 * 1_000_000  # an hourly object's minutes are history
 _SILENT: Final = (GoogleAPICallError, RetryError)
@@ -43,7 +48,7 @@ class LiveStore(Protocol):
 
     def watched(self, now_us: int) -> frozenset[str]: ...
 
-    def put(self, home_id: str, sensors: Mapping[str, LiveSensor]) -> None: ...
+    def put(self, homes: Mapping[str, Mapping[str, LiveSensor]]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -60,18 +65,24 @@ class FirestoreLive:
         since = dt.datetime.fromtimestamp((now_us - WATCHED_US) / 1e6, dt.UTC)
         asked_from = max(since, self._newest - OVERLAP)
         query = self._client.collection(WATCHING).where(filter=FieldFilter("renewed_at", ">", asked_from))
-        for snapshot in query.stream(timeout=TIMEOUT_S, retry=None):
+        for snapshot in query.stream(timeout=TIMEOUT_S, retry=ONCE):
             renewed = (snapshot.to_dict() or {})["renewed_at"]
             self._renewed[snapshot.id] = renewed
             self._newest = max(self._newest, renewed)
         self._renewed = {home: at for home, at in self._renewed.items() if at > since}
         return frozenset(self._renewed)
 
-    def put(self, home_id: str, sensors: Mapping[str, LiveSensor]) -> None:
-        live = LiveSensors(home_id=home_id, sensors=dict(sensors))
-        home = self._client.collection(HOMES).document(home_id)
-        document = home.collection(LIVE).document(LIVE_DOCUMENT)
-        document.set(live.document(), merge=True, timeout=TIMEOUT_S, retry=None)
+    def put(self, homes: Mapping[str, Mapping[str, LiveSensor]]) -> None:
+        """One call for all: each sensor's entry is replaced whole, the others stay."""
+        batch = self._client.batch()
+        for home_id, sensors in homes.items():
+            live = LiveSensors(home_id=home_id, sensors=dict(sensors)).document()
+            entries = [FieldPath("sensors", name).to_api_repr() for name in sensors]
+            named = [name for name in live if name != "sensors"]
+            home = self._client.collection(HOMES).document(home_id)
+            document = home.collection(LIVE).document(LIVE_DOCUMENT)
+            batch.set(document, live, merge=[*named, *entries])
+        batch.commit(timeout=TIMEOUT_S, retry=None)
 
     def close(self) -> None:
         self._client.close()
@@ -108,7 +119,7 @@ class ShowWatched(beam.PTransform):
 
 
 class _PutLive(beam.DoFn):
-    """A bundle's newest minute of each sensor of a watched home, one write a home."""
+    """A bundle's newest minute of each sensor of its watched homes, in one call."""
 
     def __init__(self, open_live: Callable[[], LiveStore], clock_s: Callable[[], float] = time.time) -> None:
         self._open_live = open_live
@@ -119,7 +130,7 @@ class _PutLive(beam.DoFn):
     def setup(self) -> None:
         self._store = self._open_live()
         self._watched: frozenset[str] = frozenset()
-        self._asked_s = -math.inf
+        self._ask_at_s = -math.inf
 
     def teardown(self) -> None:
         self._store.close()
@@ -127,9 +138,9 @@ class _PutLive(beam.DoFn):
     def start_bundle(self) -> None:
         self._newest: dict[str, dict[str, LiveSensor]] = {}
         now_s = self._clock_s()
-        if now_s - self._asked_s < REFRESH_S:
+        if now_s < self._ask_at_s:
             return
-        self._asked_s = now_s
+        self._ask_at_s = now_s + REFRESH_S
         try:
             self._watched = self._store.watched(int(now_s * 1e6))
         except _SILENT as error:
@@ -144,13 +155,16 @@ class _PutLive(beam.DoFn):
             sensors[score.sensor_id] = live_sensor(score)
 
     def finish_bundle(self) -> None:
-        for home_id, sensors in self._newest.items():
-            try:
-                self._store.put(home_id, sensors)
-                self._shown.inc()
-            except _SILENT as error:
-                self._fail(error)
+        if not self._newest:
+            return
+        try:
+            self._store.put(self._newest)
+            self._shown.inc(len(self._newest))
+        except _SILENT as error:
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         self._failed.inc()
-        log.warning("live picture: %s", type(error).__name__)
+        self._watched = frozenset()
+        self._ask_at_s = self._clock_s() + PAUSE_S
+        log.warning("live picture: %s, not asked again for %.0f s", type(error).__name__, PAUSE_S)

@@ -20,6 +20,7 @@ from schemas.audit import (
     AuditEntry,
     AuditHead,
 )
+from schemas.queries import ONCE
 from webapp import audit
 from webapp.audit import Record, Trail
 from webapp.reaching import READ_TIMEOUT_S, reaching
@@ -72,10 +73,10 @@ class AuditStore:
         moved = self._heads.where(filter=FieldFilter("anchored", "==", False)).limit(MAX_ANCHORED)
         newest = self._anchors.order_by("seq", direction=firestore.Query.DESCENDING).limit(1)
         with reaching():
-            found = list(moved.stream(timeout=READ_TIMEOUT_S, retry=None))
+            found = list(moved.stream(timeout=READ_TIMEOUT_S, retry=ONCE))
             if not found:
                 return None
-            before = newest.stream(timeout=READ_TIMEOUT_S, retry=None)
+            before = newest.stream(timeout=READ_TIMEOUT_S, retry=ONCE)
             last = next((AuditAnchor.model_validate(s.to_dict()) for s in before), None)
             heads = [AuditHead.model_validate(s.to_dict()) for s in found]
             made = audit.anchor(last, heads, at_us)
@@ -108,7 +109,7 @@ def _read(
     id_of: Callable[[M], str],
 ) -> list[M]:
     found = []
-    for snapshot in collection.stream(timeout=WHOLE_TIMEOUT_S, retry=None):
+    for snapshot in collection.stream(timeout=WHOLE_TIMEOUT_S, retry=ONCE):
         try:
             one = model.model_validate(snapshot.to_dict())
         except ValidationError:

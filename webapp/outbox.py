@@ -14,6 +14,7 @@ from schemas import owners as docs
 from schemas.alarms import ALARMS, OPERATIONS, Alarm, PushMark
 from schemas.homes import HOMES
 from schemas.owners import Choices, Device, Push, PushState, Said, Told
+from schemas.queries import ONCE
 from webapp.reaching import READ_TIMEOUT_S, reaching
 from webapp.reading import read_alarm, readable
 
@@ -165,4 +166,4 @@ class Outbox:
 
     @staticmethod
     def _all(query: Any) -> Iterable[Any]:
-        return query.stream(timeout=READ_TIMEOUT_S, retry=None)
+        return query.stream(timeout=READ_TIMEOUT_S, retry=ONCE)

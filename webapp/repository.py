@@ -20,6 +20,7 @@ from schemas.audit import AuditAnchor
 from schemas.errors import BadInput
 from schemas.homes import DIRECTORY, HOMES, ON_TEST, SAFE_WORDS, DirectoryEntry, HomeStatus, OnTest, SafeWord
 from schemas.labels import LABELS, label_of_test
+from schemas.queries import ONCE
 from webapp import audit, handling, on_test
 from webapp.audit_store import AuditStore
 from webapp.errors import NotFound
@@ -51,7 +52,7 @@ class AlarmRepository:
     def open_alarms(self) -> list[Alarm]:
         """All that are not closed, in no order."""
         with reaching():
-            found = list(self._open_query().stream(timeout=READ_TIMEOUT_S, retry=None))
+            found = list(self._open_query().stream(timeout=READ_TIMEOUT_S, retry=ONCE))
         return [read_alarm(snapshot.id, snapshot.to_dict() or {}) for snapshot in found]
 
     def watch(self, on_change: Callable[[Change], None]) -> Watch:
@@ -78,14 +79,14 @@ class AlarmRepository:
             .limit(MAX_EVIDENCE)
         )
         with reaching():
-            found = [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
+            found = [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=ONCE)]
         return [one for one in (readable(Evidence, document) for document in found) if one]
 
     def history(self, alarm_id: str) -> list[dict[str, Any]]:
         """What the console did with it, oldest first."""
         query = self._reference(alarm_id).collection(docs.HISTORY).order_by("at_us").limit(MAX_HISTORY)
         with reaching():
-            return [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
+            return [s.to_dict() or {} for s in query.stream(timeout=READ_TIMEOUT_S, retry=ONCE)]
 
     def directory(self, home_ids: Iterable[str]) -> dict[str, DirectoryEntry]:
         """Addresses and phones of these homes; homes without an entry are left out."""
@@ -106,14 +107,14 @@ class AlarmRepository:
                 query = (
                     directory.order_by(field).start_at({field: text}).end_at({field: end}).limit(MAX_HOMES)
                 )
-                found |= {s.id: s.to_dict() for s in query.stream(timeout=READ_TIMEOUT_S, retry=None)}
+                found |= {s.id: s.to_dict() for s in query.stream(timeout=READ_TIMEOUT_S, retry=ONCE)}
         return [entry for d in found.values() if (entry := readable(DirectoryEntry, d))]
 
     def some_homes(self, count: int) -> list[str]:
         """Ids of a few homes, always the same ones while they exist."""
         query = self._client.collection(HOMES).select([]).limit(count)
         with reaching():
-            return [snapshot.id for snapshot in query.stream(timeout=READ_TIMEOUT_S, retry=None)]
+            return [snapshot.id for snapshot in query.stream(timeout=READ_TIMEOUT_S, retry=ONCE)]
 
     def home(self, home_id: str) -> HomeStatus:
         """
@@ -136,7 +137,7 @@ class AlarmRepository:
             .limit(MAX_HISTORY)
         )
         with reaching():
-            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=None))
+            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=ONCE))
         return [read_alarm(s.id, s.to_dict() or {}) for s in found]
 
     def path_proofs(self) -> dict[str, LaneProof]:
@@ -161,7 +162,7 @@ class AlarmRepository:
             .limit(MAX_REPORTED + 1)
         )
         with reaching():
-            found = list(query.stream(timeout=REPORT_TIMEOUT_S, retry=None))
+            found = list(query.stream(timeout=REPORT_TIMEOUT_S, retry=ONCE))
         if len(found) > MAX_REPORTED:
             raise BadInput(f"more than {MAX_REPORTED} alarms: choose a shorter period")
         return [read_alarm(s.id, s.to_dict() or {}) for s in found]
@@ -172,7 +173,7 @@ class AlarmRepository:
         with reaching():
             pieces = [
                 s.to_dict() or {}
-                for s in query.limit(MAX_EVIDENCE).stream(timeout=READ_TIMEOUT_S, retry=None)
+                for s in query.limit(MAX_EVIDENCE).stream(timeout=READ_TIMEOUT_S, retry=ONCE)
             ]
         return source_of(pieces)
 
@@ -187,7 +188,7 @@ class AlarmRepository:
         """Homes that are on test now."""
         query = self._client.collection(ON_TEST).where(filter=FieldFilter("until_us", ">", now_us))
         with reaching():
-            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=None))
+            found = list(query.stream(timeout=READ_TIMEOUT_S, retry=ONCE))
         tests = {s.id: readable(OnTest, s.to_dict()) for s in found}
         return {home: test for home, test in tests.items() if test}
 

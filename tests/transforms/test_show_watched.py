@@ -16,14 +16,15 @@ from tests.transforms.homes import MINUTE0
 from tests.transforms.runs import run_batch
 from tests.webapp import emulators
 from transforms.elements import Score
-from transforms.show_watched import REFRESH_S, ShowWatched, _PutLive, firestore_live, live_sensor
+from transforms.show_watched import PAUSE_S, REFRESH_S, ShowWatched, _PutLive, firestore_live, live_sensor
 
 
 class MemoryLive:
     """Watched homes as given; `down` makes every call fail."""
 
     def __init__(self, *watched: str) -> None:
-        self.homes, self.down, self.asked = frozenset(watched), False, 0
+        self.homes, self.down = frozenset(watched), False
+        self.asked = self.tried = 0
         self.shown: dict[str, dict[str, LiveSensor]] = {}
 
     def watched(self, now_us: int) -> frozenset[str]:
@@ -32,9 +33,11 @@ class MemoryLive:
         self._reach()
         return self.homes
 
-    def put(self, home_id: str, sensors: Mapping[str, LiveSensor]) -> None:
+    def put(self, homes: Mapping[str, Mapping[str, LiveSensor]]) -> None:
+        self.tried += 1
         self._reach()
-        self.shown.setdefault(home_id, {}).update(sensors)
+        for home_id, sensors in homes.items():
+            self.shown.setdefault(home_id, {}).update(sensors)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -105,16 +108,31 @@ def test_who_is_watched_is_asked_for_every_few_seconds() -> None:
     assert store.shown.keys() == {"home-1"}
 
 
-def test_a_silent_database_stops_nothing_and_what_was_known_stays() -> None:
+def test_a_database_that_hangs_is_called_once_a_minute_and_then_shows_again() -> None:
     store = MemoryLive("home-1")
     worker = Worker(store)
     worker.bundle(reading())
     store.down = True
     worker.now_s += REFRESH_S
-    worker.bundle(reading(minute=1))
+    for minute in range(1, 4):
+        worker.bundle(reading(minute=minute))
+        worker.now_s += REFRESH_S
+    assert (store.asked, store.tried) == (2, 1), "nobody is watched while nobody can be asked who is"
     store.down = False
-    worker.bundle(reading(minute=2))
-    assert store.shown["home-1"]["air-1"].minute_us == (MINUTE0 + 2) * 60_000_000
+    worker.now_s += PAUSE_S
+    worker.bundle(reading(minute=5))
+    assert store.shown["home-1"]["air-1"].minute_us == (MINUTE0 + 5) * 60_000_000
+
+
+def test_a_bundle_calls_once_for_all_its_watched_homes_and_not_again_after_a_failure() -> None:
+    store = MemoryLive("home-1", "home-2")
+    worker = Worker(store)
+    worker.bundle(reading("home-1"), reading("home-2"))
+    assert (store.tried, store.shown.keys()) == (1, {"home-1", "home-2"})
+    store.down = True
+    for _ in range(3):
+        worker.bundle(reading("home-1", minute=1), reading("home-2", minute=1))
+    assert (store.asked, store.tried) == (1, 2)
 
 
 _SHARED = MemoryLive("home-1")
@@ -133,7 +151,7 @@ def test_it_runs_in_a_pipeline() -> None:
 
 
 @pytest.mark.system
-def test_firestore_tells_who_is_watched_and_keeps_sensors_side_by_side(
+def test_firestore_tells_who_is_watched_and_replaces_each_sensor_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with emulators.firestore_emulator(tmp_path) as host:
@@ -152,8 +170,12 @@ def _judge_firestore() -> None:
     watching.document("home-2").set({"home_id": "home-2", "renewed_at": now + dt.timedelta(seconds=5)})
     assert store.watched(now_us + 5_000_000) == {"home-1", "home-2"}
     assert store.watched(now_us + 181_000_000) == {"home-2"}, "nobody has looked at it for three minutes"
-    store.put("home-1", {"air-1": live_sensor(reading())})
-    store.put("home-1", {"air-2": live_sensor(reading(sensor="air-2"))})
+    first, second = live_sensor(reading()), live_sensor(reading(sensor="air-2"))
+    nothing = first.model_copy(update={"quantities": {"co2_ppm": 640.0}})
+    store.put({"home-1": {"air-1": first}})
+    store.put({"home-1": {"air-1": nothing, "air-2": second}, "home-2": {"air-1": first}})
     shown = store._client.document("homes/home-1/live/sensors").get().to_dict()
     assert shown["sensors"].keys() == {"air-1", "air-2"}
+    assert shown["sensors"]["air-1"]["quantities"] == {"co2_ppm": 640.0}, "what was measured before is gone"
+    assert (shown["home_id"], shown["schema_version"]) == ("home-1", 1)
     store.close()
