@@ -9,8 +9,8 @@ Collections:
     operations/{name}                        "path": the last proven path of each lane
 
 Who writes what: the pipeline creates an episode and later writes only `PIPELINE_FIELDS` of it by
-mask; the console alone writes `CONSOLE_FIELDS` (`owner_said` by the notifier, through the console's
-transaction); the notifier owns `NOTIFIER_FIELDS`.
+mask; the console alone writes `CONSOLE_FIELDS` (`owner_said` and `owner_words` by the notifier, through the
+console's transaction); the notifier owns `NOTIFIER_FIELDS`.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Call(BaseModel):
 
 
 class OwnerSaid(BaseModel):
-    """What an owner said about an alarm in the app, the newest. `note` is free text."""
+    """What an owner said about an alarm in the app. `at_us`: by the database's clock. `note` is free text."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     kind: Literal["it_was_me", "help"]
@@ -207,6 +207,8 @@ class Alarm(Document):
         restored_us: When the condition ended, None while it lasts.
         actioned_us, acted_us: When something was first and last done about it.
         returned_us: When it last came back to the queue: given back, lease run out, or reopened.
+        owner_words: All that owners said, oldest first.
+        owner_said: Of these the one that counts: help before "it was me", then the newest.
         escalation: 0 nobody called, 1 a second dispatcher, 2 the supervisor; 0 again once handled.
         services: Who was sent (`Service`). steps_done: ticked steps of the procedure, from 0.
     """
@@ -254,6 +256,7 @@ class Alarm(Document):
     safe_word_us: int | None = None
     reopened_us: int | None = None
     owner_said: OwnerSaid | None = None
+    owner_words: list[OwnerSaid] = Field(default_factory=list)
     # the notifier's
     push: PushMark | None = None
 
@@ -301,6 +304,7 @@ CONSOLE_FIELDS: Final = frozenset(
         "safe_word_us",
         "reopened_us",
         "owner_said",
+        "owner_words",
     }
 )
 NOTIFIER_FIELDS: Final = frozenset({"push"})

@@ -63,6 +63,8 @@ def impersonal(field: str, value: Any) -> Any:
     """
     if field in FREE_TEXT:
         return f"{len(value or '')} characters"
+    if field == "owner_words":
+        return [impersonal("owner_said", word) for word in value]
     if field == "owner_said" and value is not None:
         return {**value, "note": impersonal("note", value["note"])}
     if field == "claim" and value is not None:

@@ -23,13 +23,13 @@ from typing import Any, Final
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.alarms import Alarm
+from schemas.alarms import Alarm, AlarmState
 from schemas.owners import Push, Said, Told, push_id
 from webapp import notices, owner_word
 from webapp.app import firestore_client, now_us
 from webapp.delivery import Delivery, lease_until_us
 from webapp.errors import NotFound, Refused, Unreachable
-from webapp.lifecycle import Actor
+from webapp.lifecycle import Actor, Step
 from webapp.outbox import Household, Outbox, Taken
 from webapp.push_sender import FcmSender
 from webapp.repository import AlarmRepository
@@ -160,21 +160,32 @@ class Notifier:
     def _take(self, taken: Taken) -> None:
         said = taken.said
         try:
-            self._apply(said)
+            self._apply(said, said.alarm_id)
         except (Refused, NotFound) as error:
             log.warning("an owner's %s was not taken: %s", said.kind, type(error).__name__)
+            if said.kind == owner_word.HELP and isinstance(error, Refused):
+                self._help_elsewhere(said)
         self._outbox.take(taken.path)
 
-    def _apply(self, said: Said) -> None:
-        alarm = self._alarms.alarm(said.alarm_id)
+    def _help_elsewhere(self, said: Said) -> None:
+        """The alarm that it was said of cannot come back: it is said of what the home has open instead."""
+        for alarm in self._alarms.alarms_of(said.home_id):
+            if alarm.state is not AlarmState.CLOSED and notices.told_of(alarm):
+                return self._apply(said, alarm.alarm_id)
+        log.error("a cry for help of %s reaches no open alarm", said.home_id)
+
+    def _apply(self, said: Said, alarm_id: str) -> None:
+        alarm = self._alarms.alarm(alarm_id)
         if alarm.home_id != said.home_id or alarm.kind in notices.NEVER_TOLD:
             raise NotFound("not an alarm of that home")  # the rules do not let it come so far
-        if alarm.owner_said and (alarm.owner_said.user, alarm.owner_said.kind) == (said.user, said.kind):
-            return  # we died after it was written
-        owner = Actor(said.user, OWNER, "owner")
-        self._alarms.apply(
-            said.alarm_id, owner, lambda a: owner_word.said(a, owner, said.kind, said.note, self._clock())
-        )
+        owner, said_us = Actor(said.user, OWNER, "owner"), int(said.said_at.timestamp() * notices.SECOND_US)
+
+        def rule(now: Alarm) -> Step | None:
+            if any((word.user, word.kind) == (said.user, said.kind) for word in now.owner_words):
+                return None  # we died after it was written, or another notifier was faster
+            return owner_word.said(now, owner, said.kind, said.note, said_us, self._clock())
+
+        self._alarms.apply(alarm_id, owner, rule)
 
     # -- time --------------------------------------------------------------------------------
 

@@ -41,7 +41,8 @@ def end(now: OnTest, now_us: int) -> OnTest:
 
 def is_set_apart(alarm: Alarm, homes_on_test: Container[str]) -> bool:
     """Whether it waits apart, without sound and escalation."""
-    return alarm.home_id in homes_on_test and alarm.category is not Category.LIFE
+    asks_for_help = alarm.owner_said is not None and alarm.owner_said.kind == "help"
+    return alarm.home_id in homes_on_test and alarm.category is not Category.LIFE and not asks_for_help
 
 
 def record(actor: Actor, action: str, before: OnTest | None, after: OnTest, now_us: int) -> Record:

@@ -137,6 +137,20 @@ def test_home_on_test_stands_apart_and_its_fire_does_not(console: Console) -> No
     expect(page.locator("#test-go")).to_have_text("On test…")
 
 
+def test_a_cry_for_help_stands_before_an_it_was_me_that_came_later(console: Console) -> None:
+    page, now = console.page, now_us()
+    help_, calm = ({"kind": k, "user": "u", "at_us": now + i} for i, k in enumerate(("help", "it_was_me")))
+    alarm = seed.make_alarm(
+        "home-0001", Code.PERIMETER, now, 5, owner_said=help_, owner_words=[help_, calm], room="kitchen"
+    )
+    seed.write(console.client, [(alarm, [seed.make_evidence(alarm, 1)])])
+    expect(console.row(alarm).locator(".who")).to_contain_text("help!")
+    console.row(alarm).click()
+    expect(page.locator("#card-facts > :first-child")).to_contain_text("owner asks for help")
+    expect(page.locator("#card-facts")).to_contain_text("owner says: it was me")
+    console.shot("10-help")
+
+
 def test_markup_in_an_alarm_stays_text(console: Console) -> None:
     page = console.page
     alarm = seed.make_alarm(

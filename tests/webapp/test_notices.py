@@ -229,7 +229,7 @@ def test_kinds_without_words_are_those_that_are_never_told() -> None:
 
 def test_what_was_said_is_seen_by_the_owner() -> None:
     word = OwnerSaid(kind="help", user="u", at_us=3)
-    told = notices.told_of(alarm(owner_said=word.model_dump()))
+    told = notices.told_of(alarm(owner_words=[word.model_dump()]))
     assert told is not None
-    assert told.owner_said == word
+    assert told.owner_words == [word]
     assert told.state is AlarmState.NEW

@@ -89,6 +89,16 @@ class System:
         self.path(f"alarms/{alarm.alarm_id}").set(alarm.document())
         return alarm
 
+    def say(self, alarm: Alarm, kind: str, note: str = "", user: str = "u-owner") -> str:
+        """As the app writes it; returns where."""
+        path = f"homes/{HOME}/said/{alarm.alarm_id}~{kind}~{user}"
+        said = {
+            **{"schema_version": 1, "home_id": HOME, "alarm_id": alarm.alarm_id, "user": user},
+            **{"kind": kind, "note": note, "taken": False, "said_at": dt.datetime.now(dt.UTC)},
+        }
+        self.path(path).set(said)
+        return path
+
     def path(self, path: str) -> Any:
         return self.client.document(path)
 
@@ -221,27 +231,30 @@ def test_what_an_owner_says_is_in_the_alarm_at_once_and_seen_by_both(system: Sys
     system.start()
     alarm = system.raise_alarm()
     until(lambda: system.told(alarm))
-    said = {
-        **{"schema_version": 1, "home_id": HOME, "alarm_id": alarm.alarm_id, "user": "u-owner"},
-        **{"kind": "help", "note": "<b>upstairs</b>", "taken": False, "said_at": dt.datetime.now(dt.UTC)},
-    }
-    system.path(f"homes/{HOME}/said/{alarm.alarm_id}~help~u-owner").set(said)
+    path = system.say(alarm, "help", "<b>upstairs</b>")
     until(lambda: (word := system.repository.alarm(alarm.alarm_id).owner_said) and word.kind == "help")
-    until(lambda: (told := system.told(alarm)) and told.owner_said)
-    until(lambda: system.path(f"homes/{HOME}/said/{alarm.alarm_id}~help~u-owner").get().to_dict()["taken"])
+    until(lambda: (told := system.told(alarm)) and told.owner_words)
+    until(lambda: system.path(path).get().to_dict()["taken"])
     [entry] = [e for e in system.repository.history(alarm.alarm_id) if e["action"] == "help"]
     assert entry["note"] == "<b>upstairs</b>"
+
+
+def test_help_for_what_a_newer_alarm_has_replaced_is_said_of_that_one(system: System) -> None:
+    ended = system.raise_alarm(state="closed", closed_us=now_us(), close_out="false_cooking")
+    newer = system.raise_alarm(alarm_id="fire-newer")
+    system.path(f"open/{HOME}~fire").set({"alarm_id": newer.alarm_id, "state": "open"})
+    system.start()
+    path = system.say(ended, "help")
+    until(lambda: system.path(path).get().to_dict()["taken"])
+    word = system.repository.alarm(newer.alarm_id).owner_said
+    assert word is not None
+    assert word.kind == "help"
 
 
 def test_a_word_about_another_homes_alarm_is_not_taken_over(system: System) -> None:
     system.start()
     alarm = system.raise_alarm(home="home-0002")
-    said = {
-        **{"schema_version": 1, "home_id": HOME, "alarm_id": alarm.alarm_id, "user": "u-owner"},
-        **{"kind": "help", "note": "", "taken": False, "said_at": dt.datetime.now(dt.UTC)},
-    }
-    path = f"homes/{HOME}/said/{alarm.alarm_id}~help~u-owner"
-    system.path(path).set(said)
+    path = system.say(alarm, "help")
     until(lambda: system.path(path).get().to_dict()["taken"])
     assert system.repository.alarm(alarm.alarm_id).owner_said is None
 

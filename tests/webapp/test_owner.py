@@ -258,7 +258,7 @@ def told(**changes: Any) -> dict[str, Any]:
         **{"alarm_id": "fire-1", "kind": "fire", "category": "life", "code": 111, "room": "kitchen"},
         **{"state": "new", "occurred_us": NOW - MINUTE, "opened_us": NOW - MINUTE, "services": []},
         **dict.fromkeys(("restored_us", "cancelled_us", "seen_us", "dispatched_us", "on_scene_us")),
-        **dict.fromkeys(("closed_us", "close_out", "owner_said")),
+        **dict.fromkeys(("closed_us", "close_out")),
     }
     return {**base, **changes}
 
@@ -316,7 +316,8 @@ def test_a_trouble_and_a_low_battery_are_named() -> None:
 def test_an_owner_can_ask_for_help_and_say_it_was_me_until_it_is_over() -> None:
     assert story("sayable", told()) == ["help", "it_was_me"]
     assert story("sayable", told(closed_us=5)) == []
-    assert story("sayable", told(owner_said={"kind": "help", "at_us": 1})) == ["it_was_me"]
+    assert story("sayable", told(owner_words=[{"kind": "help", "at_us": 1}])) == ["it_was_me"]
+    assert story("sayable", told(owner_words=[{"kind": "it_was_me", "at_us": 1}])) == ["help"]
     assert story("sayable", told(kind="path", category="trouble")) == []
 
 
@@ -327,6 +328,9 @@ def test_steps_are_in_order_and_end_with_the_wait_for_a_dispatcher() -> None:
         "steps",
         told(seen_us=NOW, dispatched_us=NOW + 2, services=["police"], closed_us=NOW + 9, close_out="real"),
     )
+    both = [{"kind": "help", "at_us": NOW}, {"kind": "it_was_me", "at_us": NOW + 1}]
+    said = story("steps", told(seen_us=NOW - 1, owner_words=both))
+    assert [sentence[0] for _, sentence in said][2:] == ["step.help", "step.it_was_me"]
     assert [sentence[0] for _, sentence in done] == ["step.noticed", "step.taken", "step.sent", "step.closed"]
 
 

@@ -229,7 +229,7 @@ def test_an_alarm_from_the_first_second_to_its_end(app: App) -> None:
     app.shot("it-was-me")
     page.fill("#say-note", PROBE)
     page.click("#say-yes")
-    expect(page.locator("#now")).to_contain_text("You said that it was you. The dispatcher sees it.")
+    expect(page.locator("#now")).to_contain_text("“It was me” was said in the app.")
     expect(page.locator("[data-say=it_was_me]")).to_have_count(0)
     said = app.repository.alarm(alarm.alarm_id)
     assert said.owner_said is not None
@@ -258,7 +258,7 @@ def test_help_is_sent_once_and_only_with_a_network(app: App) -> None:
     assert app.repository.alarm(alarm.alarm_id).owner_said is None, "and it was not kept for later"
     page.click("[data-say=help]")
     page.click("#say-yes")
-    expect(page.locator("#now")).to_contain_text("You asked for help.")
+    expect(page.locator("#now")).to_contain_text("Help was asked for in the app.")
     assert app.repository.alarm(alarm.alarm_id).escalation == 1
 
 

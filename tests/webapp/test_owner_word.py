@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.alarms import Alarm, AlarmState
 from schemas.events import Code
 from tests.webapp.fakes import MemoryAlarms
 from tests.webapp.seed import SECOND, make_alarm
-from webapp import audit, handling, lifecycle, owner_word
+from webapp import audit, handling, lifecycle, on_test, owner_word
 from webapp.lifecycle import Actor
 
 NOW = 1_790_000_000 * SECOND
@@ -14,8 +16,13 @@ OWNER = Actor("u-owner", "Owner", "owner")
 ANNA = Actor("u-anna", "Anna")
 
 
-def applied(alarms: MemoryAlarms, alarm: Alarm, kind: str, note: str = "") -> Alarm:
-    return alarms.apply(alarm.alarm_id, OWNER, lambda a: owner_word.said(a, OWNER, kind, note, NOW))
+PARTNER = Actor("u-partner", "Owner", "owner")
+
+
+def applied(
+    alarms: MemoryAlarms, alarm: Alarm, kind: str, note: str = "", who: Actor = OWNER, said_us: int = NOW
+) -> Alarm:
+    return alarms.apply(alarm.alarm_id, who, lambda a: owner_word.said(a, who, kind, note, said_us, NOW))
 
 
 def test_it_was_me_is_seen_and_changes_neither_state_nor_claim() -> None:
@@ -43,7 +50,29 @@ def test_the_trail_knows_who_said_it_and_not_in_which_words() -> None:
     assert (entry.user, entry.role, entry.action) == ("u-owner", "owner", "it was me")
     assert "toast" not in entry.model_dump_json()
     assert entry.after["owner_said"]["note"] == "11 characters"
+    assert entry.after["owner_words"][0]["note"] == "11 characters"
     assert audit.verify(alarms.trail()) == []
+
+
+@pytest.mark.parametrize("who", [OWNER, PARTNER])
+def test_no_it_was_me_takes_a_cry_for_help_back(who: Actor) -> None:
+    alarms, alarm = MemoryAlarms(), make_alarm("home-0001", Code.PERIMETER, NOW, 20)
+    alarms.put(alarm)
+    applied(alarms, alarm, "help", said_us=NOW)
+    after = applied(alarms, alarm, "it_was_me", who=who, said_us=NOW + SECOND)
+    assert after.owner_said is not None
+    assert after.owner_said.kind == "help"
+    assert [word.kind for word in after.owner_words] == ["help", "it_was_me"]
+    assert not on_test.is_set_apart(after, {"home-0001"})
+
+
+def test_words_stand_in_the_order_in_which_they_were_said_however_they_arrive() -> None:
+    alarms, alarm = MemoryAlarms(), make_alarm("home-0001", Code.SMOKE, NOW, 20)
+    alarms.put(alarm)
+    applied(alarms, alarm, "it_was_me", who=PARTNER, said_us=NOW + SECOND)
+    after = applied(alarms, alarm, "it_was_me", said_us=NOW)
+    assert [word.user for word in after.owner_words] == [OWNER.user, PARTNER.user]
+    assert after.owner_said == after.owner_words[1]
 
 
 def test_help_calls_a_second_dispatcher_to_what_nobody_has() -> None:

@@ -64,7 +64,7 @@ export function refresh() {
   if (!selected) return;
   const fresh = find(selected.alarm_id);
   if (!fresh) return left();
-  const grown = ["updated_us", "evidence_count", "state", "fence", "acted_us", "escalation", "owner_said"].some((field) => JSON.stringify(fresh[field]) !== JSON.stringify(selected[field]));
+  const grown = ["updated_us", "evidence_count", "state", "fence", "acted_us", "escalation", "owner_words"].some((field) => JSON.stringify(fresh[field]) !== JSON.stringify(selected[field]));
   selected = fresh;
   drawHead();
   drawWork();
@@ -148,14 +148,19 @@ function recurrences(evidence) {
   return inOrder.filter((e, i) => i > 0 && e.qualifier !== 3 && inOrder[i - 1].qualifier === 3).length;
 }
 
+// Help stands first however often "it was me" was said after it: the phone may be in other hands.
+function owners(alarm) {
+  const said = (kind) => alarm.owner_words.filter((word) => word.kind === kind).map((word) => clock(word.at_us)).join(", ");
+  const [help, me] = [said("help"), said("it_was_me")];
+  return [help && h("strong", { class: "help-asked" }, `owner asks for help ${help}`), me && h("span", { class: "warn" }, `owner says: it was me ${me}`)];
+}
+
 function facts(alarm) {
   const again = recurrences(detail?.evidence ?? []);
-  const found = [MODES[alarm.armed_mode], `since ${clock(alarm.opened_us)}`].filter(Boolean);
   const warn = (said) => h("span", { class: "warn" }, said);
+  const found = [...owners(alarm), MODES[alarm.armed_mode], `since ${clock(alarm.opened_us)}`].filter(Boolean);
   if (onTest(alarm)) found.push(warn(`home on test until ${clock(alarm.on_test_until_us)}`));
   if (alarm.escalation && !holder(alarm)) found.push(warn(alarm.escalation === 2 ? "the supervisor was called" : "a second dispatcher was called"));
-  const said = alarm.owner_said;
-  if (said) found.push(warn(`owner ${said.kind === "help" ? "asks for help" : "says: it was me"} ${clock(said.at_us)}`));
   if (alarm.cancelled_us) found.push(`cancelled by a user ${clock(alarm.cancelled_us)}`);
   if (alarm.restored_us) found.push(`condition ended ${clock(alarm.restored_us)}`);
   if (again) found.push(warn(`came again ${again === 1 ? "once" : `${again} times`}`));

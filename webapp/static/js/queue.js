@@ -1,7 +1,7 @@
 // The queue's rows: keyed by alarm, moved only when the order changes, timers ticking in place.
 
 import { byId, capital, h, setText, sign } from "./dom.js";
-import { handling, holder, isMine, onTest, ordered, setApart } from "./store.js";
+import { asksForHelp, handling, holder, isMine, onTest, ordered, setApart } from "./store.js";
 import { clockMinutes, elapsed, fullTime, nowUs } from "./time.js";
 
 const CALLED = ["", "2nd called", "supervisor"]; // by the level of escalation
@@ -56,10 +56,10 @@ export function drawFilters(onChange) {
   byId("filters").replaceChildren(...buttons);
 }
 
-// The alarms in the list, in order. Neither search nor filter hides a life alarm that nobody has.
+// The alarms in the list, in order. Neither search nor filter hides a life alarm or a cry for help that nobody has.
 export function listed() {
   const wanted = (alarm) => FILTERS[filter][1](alarm) && (!search || text(alarm).includes(search));
-  return ordered().filter((alarm) => (alarm.category === "life" && !holder(alarm)) || wanted(alarm));
+  return ordered().filter((alarm) => ((alarm.category === "life" || asksForHelp(alarm)) && !holder(alarm)) || wanted(alarm));
 }
 
 // Those with a row of their own: what is folded into a group is left out.
@@ -69,7 +69,7 @@ export const shown = () => entries().flatMap((entry) => (entry.alarm ? [entry.al
 // card stand as one row with their count, until somebody unfolds it. Life and intrusion always stand alone.
 function entries() {
   const alarms = listed();
-  const foldable = (alarm) => alarm.category === "trouble" && !holder(alarm) && !setApart(alarm) && alarm.alarm_id !== selectedId;
+  const foldable = (alarm) => alarm.category === "trouble" && !holder(alarm) && !setApart(alarm) && !asksForHelp(alarm) && alarm.alarm_id !== selectedId;
   const groups = Map.groupBy(alarms.filter(foldable), (alarm) => alarm.title);
   for (const [title, members] of groups) if (members.length < LEAST_GROUP) groups.delete(title);
   const found = [];
@@ -186,9 +186,10 @@ export function tick() {
     setText(time, elapsed(nowUs() - alarm.opened_us));
     time.classList.toggle("late", waiting && !apart && (share >= 1 || alarm.escalation > 0));
     const who = row.querySelector(".who");
-    const remark = held ? (isMine(alarm) ? "You" : held.name) : onTest(alarm) ? `test – ${clockMinutes(alarm.on_test_until_us)}` : CALLED[alarm.escalation];
+    const asked = asksForHelp(alarm) ? "help! " : "";
+    const remark = asked + (held ? (isMine(alarm) ? "You" : held.name) : onTest(alarm) ? `test – ${clockMinutes(alarm.on_test_until_us)}` : CALLED[alarm.escalation]);
     setText(who, remark);
-    who.classList.toggle("called", !held && !apart && alarm.escalation > 0);
+    who.classList.toggle("called", Boolean(asked) || (!held && !apart && alarm.escalation > 0));
     const bar = row.querySelector(".bar");
     who.hidden = !remark;
     bar.hidden = Boolean(remark) || !limitS;

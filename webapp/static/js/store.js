@@ -41,8 +41,9 @@ export const holder = (alarm) => (alarm.state !== "closed" && alarm.claim?.expir
 export const isMine = (alarm) => holder(alarm)?.user === settings.user;
 
 export const onTest = (alarm) => alarm.on_test_until_us > nowUs();
-// A fire can break out during a test: life safety is never set apart.
-export const setApart = (alarm) => onTest(alarm) && alarm.category !== "life";
+export const asksForHelp = (alarm) => alarm.owner_said?.kind === "help";
+// A fire can break out during a test: life safety is never set apart, nor is a cry for help.
+export const setApart = (alarm) => onTest(alarm) && alarm.category !== "life" && !asksForHelp(alarm);
 
 // The standard's limit counts until somebody takes it, anew each time it comes back to the queue.
 export function handling(alarm) {

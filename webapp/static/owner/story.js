@@ -66,7 +66,7 @@ export function steps(alarm) {
   add(alarm.on_scene_us, "step.there");
   add(alarm.restored_us, "step.restored");
   add(alarm.cancelled_us, "step.cancelled");
-  if (alarm.owner_said) add(alarm.owner_said.at_us, `step.${alarm.owner_said.kind}`);
+  for (const word of alarm.owner_words ?? []) add(word.at_us, `step.${word.kind}`);
   add(alarm.closed_us, "step.closed", { outcome: alarm.close_out });
   found.sort(([a], [b]) => a - b);
   if (!alarm.seen_us && alarm.closed_us === null) found.push([null, ["step.waiting"]]);
@@ -76,9 +76,9 @@ export function steps(alarm) {
 // What an owner may still say about it.
 export function sayable(alarm) {
   if (alarm.closed_us !== null) return [];
-  const said = alarm.owner_said?.kind;
+  const said = (alarm.owner_words ?? []).map((word) => word.kind);
   const wanted = isUrgent(alarm) ? ["help", "it_was_me"] : ["it_was_me"];
-  return wanted.filter((kind) => kind !== said && !["path", "battery", "power"].includes(alarm.kind));
+  return wanted.filter((kind) => !said.includes(kind) && !["path", "battery", "power"].includes(alarm.kind));
 }
 
 // Rooms in the order of their names, sensors within: doors and windows first.
