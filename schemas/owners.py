@@ -52,7 +52,8 @@ class Told(Document):
 
     Attributes:
         code: Contact ID, which the app has words for.
-        seen_us: When a dispatcher took it. owner_words: what owners said about it, once it was taken.
+        seen_us: When a dispatcher took it.
+        owner_said, owner_words: As in `Alarm`, once the notifier has taken them.
     """
 
     alarm_id: str
@@ -73,6 +74,7 @@ class Told(Document):
     on_scene_us: int | None = None
     closed_us: int | None = None
     close_out: CloseOutCode | None = None
+    owner_said: OwnerSaid | None = None
     owner_words: list[OwnerSaid] = Field(default_factory=list)
 
 
