@@ -13,10 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.cloud.storage.exceptions import DataCorruption
 
-from serving import live
+from serving import cards, live
 from serving.handlers import NOTHING, CloseModelHandler, ReadingModelHandler
 from serving.live import LiveModel, ModelSource
+from serving.objects import BucketStore
 from tests.serving.models import KeptRegistry, shipped
 
 BLOCK = np.zeros((3, 10), np.float32)
@@ -166,6 +170,72 @@ def test_a_registry_that_does_not_answer_changes_nothing(registry, source, monke
     model.refresh()
     assert _version(model) == "contact-2"
     assert model.take_counts() == {"models_loaded": 1, "registry_failures": 1}
+
+
+class _Client:
+    """Cloud Storage's client, whose downloads fail so."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    def bucket(self, _: str) -> _Client:
+        return self
+
+    def blob(self, _: str) -> _Client:
+        return self
+
+    def download_as_bytes(self, **_: object) -> bytes:
+        raise self._failure
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        GoogleAuthError("could not be renewed"),
+        DataCorruption(None, "checksum mismatch"),
+        ServiceUnavailable("503"),
+        ConnectionError("refused"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_object_storage_answers_the_last_good_version_stays(
+    registry, source, monkeypatch, caplog, failure
+) -> None:
+    registry.add("2")
+    model = _live(source)
+    monkeypatch.setattr(model._registry, "_store", BucketStore("gs://models", _Client(failure)))
+    model.refresh()
+    assert _version(model) == "contact-2"
+    assert model.take_counts() == {"models_loaded": 1, "registry_failures": 1}
+    assert f"contact-2 stays: channels/contact.json: {failure}" in caplog.text
+
+
+def test_a_worker_without_credentials_serves_what_came_with_the_code(source, monkeypatch, caplog) -> None:
+    def refuse() -> None:
+        raise DefaultCredentialsError("no credentials were found")
+
+    monkeypatch.setattr("google.cloud.storage.Client", refuse)
+    model = _live(source._replace(registry="gs://models/registry"))
+    assert _version(model) == "contact-1"
+    assert "no credentials were found" in caplog.text
+
+
+def test_a_packaged_large_model_stays_until_the_registry_has_one(registry, source) -> None:
+    model = LiveModel(source, "sound", "large", start=False)
+    packaged = _version(model)
+    assert packaged.startswith("sound_large-")
+    model.refresh()
+    assert _version(model) == packaged
+    card, weights = cards.load(cards.find("sound", tier="large"))
+    next_card = card.model_copy(
+        update={"version": "9", "weights": f"sound_large-9{Path(card.weights).suffix}"}
+    )
+    registry.publish(next_card, weights, registry.signer, by="test")
+    model.refresh()
+    assert _version(model) == packaged, "a candidate serves nobody"
+    registry.move("sound_large-9", "fleet", registry.signer, by="test")
+    model.refresh()
+    assert _version(model) == "sound_large-9"
 
 
 def _raise_os_error(*_: object) -> None:

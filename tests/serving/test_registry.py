@@ -13,7 +13,7 @@ from local import credentials, emulators, parts
 from local.config import isolated
 from serving.cards import ModelRefused
 from serving.channels import BadStep
-from serving.objects import NEW, Conflict, FolderStore, Store, open_store
+from serving.objects import NEW, Conflict, FolderStore, Store, StoreFailed, open_store
 from serving.signing import BadKey, Signer, TrustedKeys, make_key
 from tests.serving.models import KeptRegistry, shipped, signer
 
@@ -68,6 +68,53 @@ def test_rollback_brings_back_what_served(store: Store) -> None:
     assert registry.resolve("contact") == "contact-1"
     with pytest.raises(BadStep, match="nothing served before it"):
         registry.rollback("contact", registry.signer, by="bo")
+
+
+class _Unsure(FolderStore):
+    """Writes, and says that it could not; `first` is what somebody else does before that is said."""
+
+    failure: Exception | None = None
+
+    def first(self) -> None:
+        """Nothing."""
+
+    def write(self, name: str, data: bytes, generation: int) -> None:
+        super().write(name, data, generation)
+        failure, self.failure = self.failure, None
+        if failure:
+            self.first()
+            raise failure
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["alone", "while another publishes"])
+@pytest.mark.parametrize("failure", [Conflict("not what was written"), StoreFailed("no answer")], ids=str)
+def test_a_rollback_of_which_nobody_heard_is_not_done_twice(
+    tmp_path: Path, failure: Exception, meanwhile: bool
+) -> None:
+    store = _Unsure(tmp_path)
+    registry = KeptRegistry(store)
+    for version in ("1", "2", "3"):
+        registry.add(version)
+    store.failure = failure
+    if meanwhile:
+        store.first = lambda: registry.add("4", to="candidate")  # type: ignore[method-assign]
+    channel = registry.rollback("contact", registry.signer, by="bo")
+    assert registry.resolve("contact") == "contact-2"
+    assert channel == registry.channel("contact")
+
+
+def test_a_change_that_was_not_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = KeptRegistry(tmp_path)
+    registry.add("1")
+    registry.add("2")
+
+    def refuse(*_: object) -> None:
+        raise StoreFailed("no answer")
+
+    monkeypatch.setattr(FolderStore, "write", refuse)
+    with pytest.raises(StoreFailed, match="no answer"):
+        registry.rollback("contact", registry.signer, by="bo")
+    assert registry.resolve("contact") == "contact-2"
 
 
 def test_a_stale_generation_is_a_conflict_and_the_object_stays(store: Store) -> None:
