@@ -134,9 +134,9 @@ class LiveModel:
 
     def _follow(self, version: str | None) -> None:
         if version is None:
-            if self._state != "fleet" or self._tier == "large":
+            if self._state != "fleet":
                 self._current = None
-            return  # a small line without any version in the fleet keeps the package's
+            return  # a line of which no version was in the fleet yet keeps the package's
         if version == self._name():
             return
         assert self._registry is not None

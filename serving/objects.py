@@ -11,11 +11,22 @@ from typing import Final, NamedTuple, Protocol
 
 import google.cloud.storage as storage
 from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests import RequestException
 
 TIMEOUT_S: Final = 20.0
 NEW: Final = 0  # the generation of what is not there
 _GCS: Final = "gs://"
+# What Cloud Storage's client raises: these share no class of their own.
+_FAILURES: Final = (
+    GoogleAPICallError,
+    GoogleAuthError,  # no credentials, or they could not be renewed
+    DataCorruption,  # the bytes are not those of the checksum
+    InvalidResponse,
+    RequestException,
+    OSError,
+)
 
 
 class StoreFailed(Exception):
@@ -55,6 +66,9 @@ def open_store(root: str, client: storage.Client | None = None) -> Store:
 
     Args:
         client: Of Cloud Storage; None: one of this process's environment.
+
+    Raises:
+        StoreFailed: The environment has no credentials or no project.
     """
     return BucketStore(root, client) if root.startswith(_GCS) else FolderStore(Path(root))
 
@@ -69,7 +83,10 @@ class BucketStore:
     def __init__(self, root: str, client: storage.Client | None = None) -> None:
         bucket, _, folder = root.removeprefix(_GCS).partition("/")
         self._folder = folder.strip("/") + "/" if folder.strip("/") else ""
-        self._bucket = (client or storage.Client()).bucket(bucket)
+        try:
+            self._bucket = (client or storage.Client()).bucket(bucket)
+        except _FAILURES as error:
+            raise StoreFailed(f"{root}: {error}") from error
 
     def read(self, name: str) -> Stored | None:
         blob = self._bucket.blob(self._folder + name)
@@ -77,7 +94,7 @@ class BucketStore:
             data = blob.download_as_bytes(timeout=TIMEOUT_S, retry=None)
         except NotFound:
             return None
-        except (GoogleAPICallError, RequestException, OSError) as error:
+        except _FAILURES as error:
             raise StoreFailed(f"{name}: {error}") from error
         return Stored(data, int(blob.generation or _tag(data)))
 
@@ -96,7 +113,7 @@ class BucketStore:
             )
         except PreconditionFailed as error:
             raise Conflict(name) from error
-        except (GoogleAPICallError, RequestException, OSError) as error:
+        except _FAILURES as error:
             raise StoreFailed(f"{name}: {error}") from error
         written = self.read(name)
         if written is None or written.data != data:
@@ -110,7 +127,7 @@ class BucketStore:
             return sorted(blob.name.removeprefix(self._folder) for blob in blobs)
         except NotFound:
             return []
-        except (GoogleAPICallError, RequestException, OSError) as error:
+        except _FAILURES as error:
             raise StoreFailed(f"{prefix}: {error}") from error
 
 

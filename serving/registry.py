@@ -6,8 +6,9 @@
     channels/sound.json                 a signed channel document (serving.channels) of the line
 
 Nothing is taken on trust: a reader verifies the signatures, then the card, then the weights, before any
-byte reaches an interpreter. A channel document is signed as well and its serial only rises, so that who
-can write to the bucket can neither promote a version nor bring an old promotion back.
+byte reaches an interpreter. A channel document is signed as well and its serial only rises: who can write
+to the bucket cannot promote a version, nor bring an old promotion back to a worker that saw a later one.
+A worker that starts anew takes an old document for the present one (decision 032).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from schemas.models import Tier, line_of
 from serving.cards import ModelCard, ModelRefused, check_weights, parse_card
 from serving.channels import Channel, State
-from serving.objects import NEW, Conflict, Store
+from serving.objects import NEW, Conflict, Store, StoreFailed
 from serving.signing import Signature, Signer, TrustedKeys
 
 _TRIES: Final = 5
@@ -187,7 +188,14 @@ class Registry:
             kept = _Signed(channel=text, signature=signature).model_dump_json(indent=1)
             try:
                 self._store.write(f"channels/{line}.json", kept.encode(), generation)
-            except Conflict:
+            except (Conflict, StoreFailed) as error:
+                # Perhaps it was written all the same: an answer that was lost, or somebody's next change
+                # where our own was read back. Done again, a rollback would go back twice.
+                now = self.channel(line)
+                if changed.steps[-1] in now.steps:
+                    return now
+                if isinstance(error, StoreFailed):
+                    raise
                 continue
             return changed
         raise Conflict(f"channels/{line}.json changed {_TRIES} times meanwhile")
