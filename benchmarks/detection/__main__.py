@@ -1,8 +1,9 @@
 """Measure detection: `python -m benchmarks.detection [--part NAME …] [--json FILE] [--docs]`.
 
 Prints one JSON object with machine, commit and a result a part, and writes it to FILE. `--docs` also
-renews docs/detection/PART.json, the plots and the tables of docs/detection.md. Recordings are read
-from HEARTHWATCH_RECORDINGS.
+renews docs/detection/PART.json, the plots and the tables of docs/detection.md, as soon as a part is
+measured: what a later one breaks off with takes nothing back. Recordings are read from
+HEARTHWATCH_RECORDINGS.
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     load = report.load_1min()
-    found = {name: measured(name) for name in options.part or PARTS}
+    found = {}
+    for name in options.part or PARTS:
+        found[name] = measured(name)
+        if options.docs:
+            page.renew(name, found[name], page.PAGE, page.RESULTS)
     whole = report.document("detection", {"parts": found}, [], load)
     json.dump(whole, sys.stdout, indent=1, allow_nan=False)
     print()
     if options.json:
         report.write(options.json, whole)
-    if options.docs:
-        _renew(found)
     return 0
 
 
@@ -51,15 +54,6 @@ def measured(name: str) -> dict[str, Any]:
         check(figure)
     _LOG.info("%s: %d figures, %.0f s", name, len(result["figures"]), time.monotonic() - began)
     return report.document(f"detection/{name}", result, [], load)
-
-
-def _renew(found: dict[str, dict[str, Any]]) -> None:
-    for name, result in found.items():
-        report.write(page.RESULTS / f"{name}.json", result)
-        draw = getattr(page.part(name), "draw", None)
-        if draw is not None:
-            draw(result, page.RESULTS)
-    page.PAGE.write_text(page.filled(page.PAGE.read_text(), page.tables(page.results())))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ with a pet.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from benchmarks.detection import figures
@@ -26,7 +26,7 @@ from serving.interpreter import LoadedModel
 
 SEED: Final = 77
 RULES_HOMES, RULES_DAYS = 6, 61  # a home-year
-SCORED_HOMES, SCORED_MINUTES = 4, 60
+SCORED_HOMES, SCORED_MINUTES = 24, 60
 FIRST_DAY: Final = 20_416  # since 1970
 _DATA: Final = "local.simulator"
 _WORK_S: Final = 10 * 3600  # when most homes with workers stand empty
@@ -81,7 +81,7 @@ def _life(number: int) -> Iterator[Said]:
             yield Said(offset + span.start_s, span.what, {"contact": False})
             yield Said(offset + span.end_s, span.what, {"contact": True})
         modes = [*plan.armed, (float(DAY_S), "")]
-        for (from_s, mode), (to_s, _) in pairwise(modes):
+        for (from_s, mode), (to_s, _) in itertools.pairwise(modes):
             if mode == "away":  # elsewhere movement means nothing to the rules
                 yield from _movements(life, offset + from_s, offset + to_s)
 
@@ -109,13 +109,15 @@ def _empty_homes() -> list[int]:
     """Numbers of homes that stand empty over noon of the first day, every second one with a pet."""
     pets: list[int] = []
     none: list[int] = []
-    for number in range(1, 2_000):
+    half = SCORED_HOMES // 2
+    for number in itertools.count(1):
+        if min(len(pets), len(none)) >= half:
+            break
         plan = household.day_plan(SEED, number, FIRST_DAY)
         modes = [*plan.armed, (float(DAY_S), "")]
-        away = [(from_s, to_s) for (from_s, mode), (to_s, _) in pairwise(modes) if mode == "away"]
+        away = [(from_s, to_s) for (from_s, mode), (to_s, _) in itertools.pairwise(modes) if mode == "away"]
         if any(from_s < _WORK_S - 120 and to_s > _WORK_S + SCORED_MINUTES * SECONDS for from_s, to_s in away):
             (none if household.habits(SEED, number).pet is Pet.NONE else pets).append(number)
-    half = SCORED_HOMES // 2
     return pets[:half] + none[:half]
 
 

@@ -48,6 +48,7 @@ def measure() -> dict[str, Any]:
     rooms = [_room(path, room) for room in recordings.rooms(folder)]
     found = nuisances.measure()
     return {
+        "models": {"air": path.version},
         "places": places,
         "houses": houses,
         "rooms": rooms,

@@ -18,10 +18,12 @@ from benchmarks.detection.page import table
 from benchmarks.detection.played import NEVER, SENSES, Played, play
 from local import recordings
 from local.simulator.entries import ENTRIES, HAZARDS
+from schemas.models import LARGE_FAMILIES, line_of
 from serving import cards
 from serving.interpreter import open_card
 
-DRAWS: Final = 20
+DRAWS: Final = 100
+ALL: Final = "all entries by a person"
 FAMILIES: Final = ("sound", "motion", "air", "contact")
 _SYNTHETIC: Final = "local.simulator.entries"
 
@@ -32,6 +34,8 @@ def measure() -> dict[str, Any]:
     if folder is None:
         raise FileNotFoundError("the real home is a recording: set HEARTHWATCH_RECORDINGS")
     models = {family: open_card(cards.find(family)) for family in FAMILIES}
+    for family in LARGE_FAMILIES:
+        models[line_of(family, "large")] = open_card(cards.find(family, tier="large"))
     real = recorded_home.measure(folder / "uci_adl_binary")
     played = {
         entry.name: [play(entry, models, seed=1_000 * place + draw) for draw in range(DRAWS)]
@@ -39,9 +43,9 @@ def measure() -> dict[str, Any]:
     }
     time_armed = armed_time.measure(models)
     return {
-        "models": {family: model.card.model_version for family, model in models.items()},
+        "models": {line: model.card.model_version for line, model in models.items()},
         "real": real["spans"],
-        "entries": {name: [p._asdict() for p in draws] for name, draws in played.items()},
+        "after_s": _after_s(played),
         "levels": _levels(played),
         "armed_time": time_armed["spans"],
         "figures": [
@@ -54,12 +58,24 @@ def measure() -> dict[str, Any]:
     }
 
 
+def _after_s(played: dict[str, list[Played]]) -> dict[str, dict[str, list[float]]]:
+    """Script → sense → the delays of those that were found, in seconds, in order."""
+    return {
+        entry.name: {
+            sense: sorted(round(s, 2) for p in played[entry.name] if (s := p.after_s[sense]) is not None)
+            for sense in SENSES
+        }
+        for entry in ENTRIES
+        if entry.intrusion
+    }
+
+
 def _found(played: dict[str, list[Played]]) -> list[figures.Figure]:
     """Recall of each kind of entry and of all of them, by the product and by its parts."""
     made = []
     broken_in = [entry for entry in ENTRIES if entry.level >= 2]
     groups = {entry.name: played[entry.name] for entry in ENTRIES if entry.intrusion}
-    groups["all entries by a person"] = [p for entry in broken_in for p in played[entry.name]]
+    groups[ALL] = [p for entry in broken_in for p in played[entry.name]]
     for name, draws in groups.items():
         for sense in SENSES:
             found = sum(p.after_s[sense] is not None for p in draws)
@@ -112,7 +128,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
     """Real hours, entries, levels, simulated time."""
     by_name = {f["name"]: f for f in found["figures"]}
     rates = [f for f in found["figures"] if f["kind"] == "rate"]
-    names = [*(e.name for e in ENTRIES if e.intrusion), "all entries by a person"]
+    names = [*(e.name for e in ENTRIES if e.intrusion), ALL]
     finds = [
         [name, *(_share(by_name[f"{sense} finds: {name}"]) for sense in SENSES), _delay(found, name)]
         for name in names
@@ -159,10 +175,11 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         "gateway's rules": ("--", plots.THEIRS),
         "fusion": (":", plots.LIMIT),
     }
-    draws = [p for e in ENTRIES if e.level >= 2 for p in found["entries"][e.name]]
+    by_person = [e.name for e in ENTRIES if e.level >= 2]
+    draws = next(f["n"] for f in found["figures"] if f["name"] == f"product finds: {ALL}")
     for sense, (style, colour) in styles.items():
-        seconds = sorted(p["after_s"][sense] for p in draws if p["after_s"][sense] is not None)
-        shares = [(i + 1) / len(draws) for i in range(len(seconds))]
+        seconds = sorted(s for name in by_person for s in found["after_s"][name][sense])
+        shares = [(i + 1) / draws for i in range(len(seconds))]
         axes.step(
             [0, *seconds, 150], [0, *shares, shares[-1]], style, where="post", color=colour, label=sense
         )
@@ -184,9 +201,8 @@ def _share(figure: figures.Figure) -> str:
 
 
 def _delay(found: dict[str, Any], name: str) -> str:
-    kinds = [name] if name in found["entries"] else [e.name for e in ENTRIES if e.level >= 2]
-    draws = [p for kind in kinds for p in found["entries"][kind]]
-    return _seconds([p["after_s"]["product"] for p in draws if p["after_s"]["product"] is not None])
+    kinds = [e.name for e in ENTRIES if e.level >= 2] if name == ALL else [name]
+    return _seconds([s for kind in kinds for s in found["after_s"][kind]["product"]])
 
 
 def _seconds(values: Sequence[float]) -> str:

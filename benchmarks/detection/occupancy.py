@@ -28,7 +28,7 @@ from local.training.examples import MOTION_CLASSES, motion_examples
 from schemas.features import MOTION_FEATURES
 from serving import cards
 from serving.handlers import label_scores
-from serving.interpreter import open_card
+from serving.interpreter import LoadedModel, open_card
 
 HOLD_S: Final = 300.0
 FITTED_ON: Final = dt.date(2017, 12, 22)
@@ -93,7 +93,13 @@ def measure() -> dict[str, Any]:
         }
         for day in sorted(set(log.days))
     ]
-    return {"days": days, "fitted_on": str(FITTED_ON), "figures": [*made, *_synthetic()]}
+    motion = open_card(cards.find("motion"))
+    return {
+        "models": {"motion": motion.card.model_version},
+        "days": days,
+        "fitted_on": str(FITTED_ON),
+        "figures": [*made, *_synthetic(motion)],
+    }
 
 
 def read(path: Path) -> Log:
@@ -197,8 +203,7 @@ def _log_odds(seen: NDArray[np.intp], occupied: _Bools, fitted: _Bools) -> NDArr
     return np.log(full / empty)[seen]
 
 
-def _synthetic() -> list[figures.Figure]:
-    model = open_card(cards.find("motion"))
+def _synthetic(model: LoadedModel) -> list[figures.Figure]:
     made = motion_examples(np.random.default_rng(SYNTHETIC_SEED), SYNTHETIC_EACH)
     says = np.array([score.label == "person" for score in label_scores(model, made.inputs)])
     moved = made.inputs[:, MOTION_FEATURES.index("active_fraction")] > 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from benchmarks import report
 from local.config import ROOT
 
 PAGE: Final = ROOT / "docs" / "detection.md"
@@ -51,6 +52,15 @@ def filled(text: str, made: Mapping[str, str]) -> str:
         lambda found: f"<!-- {found['name']} -->\n{made[found['name']].strip()}\n<!-- /{found['name']} -->",
         text,
     )
+
+
+def renew(name: str, result: dict[str, Any], file: Path, folder: Path) -> None:
+    """Write a part's result and plots into the folder, and its tables into the page."""
+    report.write(folder / f"{name}.json", result)
+    draw = getattr(part(name), "draw", None)
+    if draw is not None:
+        draw(result, folder)
+    file.write_text(filled(file.read_text(), tables(results(folder))))
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

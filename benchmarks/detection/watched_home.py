@@ -21,18 +21,20 @@ from edge_client.users import hash_code
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.alarms import Alarm, Evidence
 from schemas.events import AlarmKind
+from schemas.models import line_of
 from schemas.readings import MINUTE_US, READING_KINDS
 from schemas.topics import RICH, parse_sensor_topic
 from serving.handlers import label_scores
 from serving.interpreter import LoadedModel
 from transforms.alarm_store import MemoryStore
-from transforms.elements import AcceptedEvent, AcceptedReading, WindowScore
+from transforms.elements import AcceptedEvent, AcceptedReading, Score, WindowScore
 from transforms.evidence import Raised, evidence_of_event, evidence_of_window
 from transforms.hear_scores import hear, place
 from transforms.home_state import Home
 from transforms.model_score import model_score
+from transforms.score_closely import selects
 from transforms.score_homes import fuse
-from transforms.score_readings import prepare
+from transforms.score_readings import Block, prepare
 
 SEALED_LATE_US: Final = 2_000_000
 CODE: Final = "1234"
@@ -49,7 +51,8 @@ class WatchedHome:
     Args:
         sensors: As a gateway's configuration lists them.
         start_us: µs since 1970 UTC; whole minutes.
-        models: By family; {}: only what devices say of themselves is scored; None: nothing is.
+        models: By line, "sound" and "sound_large"; {}: only what devices say of themselves is scored;
+            None: nothing is. Without a large model nothing is heard closely.
     """
 
     def __init__(
@@ -137,19 +140,40 @@ class WatchedHome:
         self._batches += 1
         sealed = self._buffer.peek(minute_us)
         self._buffer.commit(minute_us, sealed.sealed)
-        models = self._models or {}
         by_family: dict[str, list[AcceptedReading]] = {}
         for reading in sealed.readings:
             family = READING_KINDS[reading.kind]
             by_family.setdefault(family, []).append(self._accepted_reading(reading, family, at_us))
-        scores = []
+        scores, close = [], []
         for family, readings in by_family.items():
             block = prepare(readings)
-            scores += block.device
-            if block.blanks:
-                verdicts = label_scores(models[family], block.inputs)
-                said = map(model_score, block.blanks, verdicts)
-                scores += [score for score in said if score is not None]
+            said, closely = self._scored(family, block)
+            scores += block.device + said
+            close += closely
+        self._judge(scores, at_us)
+        self._judge(close, at_us)
+
+    def _scored(self, family: str, block: Block) -> tuple[list[Score], list[Score]]:
+        """What the small model says, and what the large one says of those that the small one selects."""
+        if not block.blanks:
+            return [], []
+        models = self._models or {}
+        said = list(map(model_score, block.blanks, label_scores(models[family], block.inputs)))
+        scores = [score for score in said if score is not None]
+        large = models.get(line_of(family, "large"))
+        chosen = [
+            place
+            for place, score in enumerate(said)
+            if large and score and selects(family, score.labels, score.probabilities)
+        ]
+        if not large or not chosen:
+            return scores, []
+        verdicts = label_scores(large, block.inputs[chosen])
+        closely = map(model_score, (block.blanks[place] for place in chosen), verdicts)
+        return scores, [score for score in closely if score is not None]
+
+    def _judge(self, scores: Sequence[Score], at_us: int) -> None:
+        """Take scores into the home, fuse its windows, and attach what they raise."""
         self.scores += [(score.family, score.label, score.score, at_us) for score in scores]
         heard = hear(self._config.home_id, self._home, [place(s) for s in scores], keep_all=False)
         self._home.newest_us = max(self._home.newest_us, at_us)
