@@ -188,11 +188,13 @@ class PushMark(BaseModel):
     """What of an alarm was put into the outbox: moments (`schemas.owners.Moment`) and the first one's time.
 
     Attributes:
+        moments: Of the last round: what was reopened begins anew. round_us: its `reopened_us`, 0 for none.
         owners: How many accounts the first was for; 0: nobody has a phone that wants pushes.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     moments: list[str] = Field(default_factory=list)
+    round_us: int = 0
     first_us: int
     owners: int
 

@@ -160,6 +160,7 @@ class Moment(StrEnum):
     """What in an alarm's life is pushed."""
 
     OPENED = "opened"
+    REOPENED = "reopened"  # begins another round
     HELP_SENT = "help_sent"
     ENDED = "ended"
 
@@ -177,6 +178,7 @@ class Push(Document):
     """outbox/{alarm~moment~user}: one thing to tell one owner, on all of this owner's phones.
 
     Attributes:
+        moment: What it was made for; it tells what is so when it goes out. round_us: as in `PushMark`.
         first_due_us: When it was to go out: at once, or after quiet hours. due_us: Not before.
         lease_us: Some notifier is at it until then.
         reached: Devices that FCM took it for: a second try leaves them out.
@@ -186,6 +188,7 @@ class Push(Document):
     home_id: str
     user: str
     moment: Moment
+    round_us: int = 0
     category: Category
     state: PushState = PushState.WAITING
     created_us: int
@@ -198,13 +201,15 @@ class Push(Document):
     reason: str = ""
 
 
-def push_id(alarm_id: str, moment: Moment, user: str) -> str:
-    """Document id under `outbox/`.
+def push_id(alarm_id: str, moment: Moment, user: str, round_us: int = 0) -> str:
+    """Document id under `outbox/`: each round of an alarm tells each owner each moment once.
 
     >>> push_id("fire-0", Moment.OPENED, "u1")
     'fire-0~opened~u1'
+    >>> push_id("fire-0", Moment.ENDED, "u1", 5)
+    'fire-0~ended5~u1'
     """
-    return f"{alarm_id}~{moment}~{user}"
+    return f"{alarm_id}~{moment}{round_us or ''}~{user}"
 
 
 def said_id(alarm_id: str, kind: str, user: str) -> str:

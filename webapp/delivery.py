@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from schemas.alarms import Alarm
 from schemas.owners import Choices, Device, Push, PushState
-from webapp.notices import SECOND_US, backoff_us, overtaken, too_old, zone_of
+from webapp.notices import SECOND_US, backoff_us, moments, overtaken, too_old, zone_of
 from webapp.outbox import Household
 from webapp.push_sender import Fate, Outcome
 from webapp.push_words import words_of
@@ -46,12 +46,12 @@ class Delivery:
     def deliver(self, key: str, push: Push, alarm: Alarm, household: Household) -> PushState:
         """Try it once on each of the owner's phones that has not got it yet. At least once: what is not
         settled because we die here is done again, and shows on the phone in the same place."""
-        if overtaken(push, alarm):
+        choices = household.choices.get(push.user)
+        if overtaken(push, alarm, choices):
             return self._settle(key, PushState.DROPPED, reason="overtaken")
         phones = _phones(push, household.devices)
-        choices = household.choices.get(push.user)
         fates = {
-            name: self._sender.send(phone.token, data_of(push, alarm, phone, choices), f"{alarm.alarm_id}")
+            name: self._sender.send(phone.token, data_of(alarm, phone, choices), f"{alarm.alarm_id}")
             for name, phone in phones.items()
             if name not in push.reached
         }
@@ -82,14 +82,15 @@ class Delivery:
         return state
 
 
-def data_of(push: Push, alarm: Alarm, phone: Device, choices: Choices | None) -> dict[str, str]:
+def data_of(alarm: Alarm, phone: Device, choices: Choices | None) -> dict[str, str]:
     """What the app's service worker gets: all of a notification, so that it need not ask for anything."""
-    words = words_of(alarm, push.moment, phone.language, zone_of(choices))
+    moment = moments(alarm)[-1]  # what is so now, not when it was put into the outbox
+    words = words_of(alarm, moment, phone.language, zone_of(choices))
     return {
         "title": words.title,
         "body": words.body,
         "tag": alarm.alarm_id,
-        "moment": push.moment.value,
+        "moment": moment.value,
         "category": alarm.category.value,
         "home_id": alarm.home_id,
         "language": phone.language,

@@ -15,6 +15,7 @@ SECOND_US: Final = 1_000_000
 # about our own work and would only frighten.
 NEVER_TOLD: Final = frozenset({AlarmKind.PANIC, AlarmKind.UNVERIFIED, AlarmKind.LOSS, AlarmKind.UNKNOWN})
 URGENT: Final = frozenset({Category.LIFE, Category.INTRUSION})
+_OPENING: Final = frozenset({Moment.OPENED, Moment.REOPENED})
 # After that a push helps nobody any more: the app shows what is now.
 MAX_AGE_S: Final = {Category.LIFE: 3600, Category.INTRUSION: 3600}
 MAX_AGE_OTHER_S: Final = 24 * 3600
@@ -31,37 +32,59 @@ def told_of(alarm: Alarm) -> Told | None:
     )
 
 
+def round_us(alarm: Alarm) -> int:
+    """Names the round that an alarm is in: when it was last reopened, 0 if never."""
+    return alarm.reopened_us or 0
+
+
 def moments(alarm: Alarm) -> list[Moment]:
-    """What has happened in it so far, in order."""
-    found = [Moment.OPENED]
-    if alarm.dispatched_us is not None:
+    """What has happened in its round so far, in order."""
+    found = [Moment.REOPENED if alarm.reopened_us else Moment.OPENED]
+    if alarm.dispatched_us is not None and alarm.dispatched_us > round_us(alarm):
         found.append(Moment.HELP_SENT)
     if alarm.state is AlarmState.CLOSED:
         found.append(Moment.ENDED)
     return found
 
 
-def overtaken(push: Push, alarm: Alarm) -> bool:
-    """Something later has happened, which has a push of its own."""
-    return moments(alarm)[-1] is not push.moment
+def overtaken(push: Push, alarm: Alarm, choices: Choices | None) -> bool:
+    """Something later has happened that this owner has a push of: what is urgent is not dropped for one that
+    the owner does not want."""
+    now = moments(alarm)
+    of_this_round = push.round_us == round_us(alarm) and push.moment in now
+    later = now[now.index(push.moment) + 1 :] if of_this_round else now
+    if push.category not in URGENT:
+        return bool(later)
+    return any(wanted(moment, push.category, choices) for moment in later)
 
 
 def to_tell(alarm: Alarm) -> Moment | None:
     """The newest moment, if it was not put into the outbox yet: earlier ones are overtaken by it."""
     newest = moments(alarm)[-1]
-    return None if alarm.push and newest in alarm.push.moments else newest
+    return None if newest in _told(alarm) else newest
 
 
 def mark(alarm: Alarm, owners: int, now_us: int) -> PushMark:
     """The alarm's mark once its newest moment is in the outbox."""
     before = alarm.push or PushMark(first_us=now_us, owners=owners)
-    told = sorted({*before.moments, *(moment.value for moment in moments(alarm))})
-    return before.model_copy(update={"moments": told})
+    told = sorted({*_told(alarm), *(moment.value for moment in moments(alarm))})
+    return before.model_copy(update={"moments": told, "round_us": round_us(alarm)})
+
+
+def _told(alarm: Alarm) -> list[str]:
+    return alarm.push.moments if alarm.push and alarm.push.round_us == round_us(alarm) else []
+
+
+def news_for(alarm: Alarm, choices: Choices | None) -> bool:
+    """Whether an owner is pushed its newest moment. What is urgent begins for everybody: also if more has
+    happened before the first of it was told."""
+    begins = not _told(alarm) and alarm.category in URGENT
+    return begins or wanted(moments(alarm)[-1], alarm.category, choices)
 
 
 def wanted(moment: Moment, category: Category, choices: Choices | None) -> bool:
     """Whether an owner wants this pushed. What is urgent when it opens is not a matter of choice."""
-    if moment is Moment.OPENED and category in URGENT:
+    if moment in _OPENING and category in URGENT:
         return True
     if category is Category.INFORMATION:
         return False
@@ -69,7 +92,7 @@ def wanted(moment: Moment, category: Category, choices: Choices | None) -> bool:
         return True
     if category not in URGENT and not choices.troubles:
         return False
-    return moment is Moment.OPENED or choices.handling
+    return moment in _OPENING or choices.handling
 
 
 def due_us(moment: Moment, category: Category, choices: Choices | None, now_us: int) -> int:

@@ -124,14 +124,15 @@ class Notifier:
         made = {}
         for user in sorted({device.user for device in household.devices.values()}):
             choices = household.choices.get(user)
-            if not notices.wanted(moment, alarm.category, choices):
+            if not notices.news_for(alarm, choices):
                 continue
             due_us = notices.due_us(moment, alarm.category, choices, now)
-            made[push_id(alarm.alarm_id, moment, user)] = Push(
+            made[push_id(alarm.alarm_id, moment, user, notices.round_us(alarm))] = Push(
                 alarm_id=alarm.alarm_id,
                 home_id=alarm.home_id,
                 user=user,
                 moment=moment,
+                round_us=notices.round_us(alarm),
                 category=alarm.category,
                 created_us=now,
                 first_due_us=due_us,

@@ -37,6 +37,7 @@ def words_of(alarm: Alarm, moment: Moment, language: str, zone: dt.tzinfo) -> Wo
     said = dictionary(language)
     happened = {
         Moment.OPENED: alarm.occurred_us if not alarm.clock_suspect else alarm.opened_us,
+        Moment.REOPENED: alarm.reopened_us,
         Moment.HELP_SENT: alarm.dispatched_us,
         Moment.ENDED: alarm.closed_us,
     }[moment]
@@ -47,11 +48,16 @@ def words_of(alarm: Alarm, moment: Moment, language: str, zone: dt.tzinfo) -> Wo
         "time": time,
         "service": said[f"service.{alarm.services[-1]}"] if alarm.services else "",
         "outcome": said[f"outcome.{alarm.close_out or 'unknown'}"],
-        "next": said[f"next.{alarm.kind}"]
-        if moment is Moment.OPENED
-        else said.get(f"stay.{alarm.kind}", said["stay.other"]),
+        "next": _next(alarm, moment, said),
     }
     return Words(_filled(said[f"push.{moment}.title"], parts), _filled(said[f"push.{moment}"], parts))
+
+
+def _next(alarm: Alarm, moment: Moment, said: dict[str, str]) -> str:
+    then, stay = said[f"next.{alarm.kind}"], said.get(f"stay.{alarm.kind}")
+    if moment is Moment.OPENED:
+        return then
+    return stay or (then if moment is Moment.REOPENED else said["stay.other"])
 
 
 def _where(room: str, said: dict[str, str]) -> str:

@@ -153,6 +153,25 @@ def test_our_own_mistake_is_not_repeated() -> None:
     assert post.outbox.forgotten == []
 
 
+def test_the_first_push_of_a_fire_is_not_overtaken_by_what_its_owner_does_not_want() -> None:
+    post = Post()
+    later = ALARM.model_copy(update={"dispatched_us": 1_790_000_000 * SECOND, "services": ["fire_brigade"]})
+    home = household("a")._replace(
+        choices={"u-1": Choices(home_id="home-0001", user="u-1", handling=False, updated_at=WRITTEN)}
+    )
+    assert post.deliver(push(), home, later) is PushState.HANDED_OVER
+    [(_, data, _)] = post.sender.sent
+    assert (data["moment"], data["title"]) == ("help_sent", "Fire brigade on the way"), "what is so now"
+    assert post.deliver(push(category="trouble"), home, later) is PushState.DROPPED
+
+
+def test_a_push_of_an_earlier_round_is_overtaken_by_the_reopening() -> None:
+    post = Post()
+    again = ALARM.model_copy(update={"reopened_us": 9})
+    assert post.deliver(push(moment="ended"), household("a"), again) is PushState.DROPPED
+    assert post.deliver(push(moment="reopened", round_us=9), household("a"), again) is PushState.HANDED_OVER
+
+
 @pytest.mark.parametrize("fields", [{"dispatched_us": 5}, {"state": "closed", "closed_us": 5}])
 def test_what_is_overtaken_is_not_pushed(fields: dict[str, Any]) -> None:
     post = Post()

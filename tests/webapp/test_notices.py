@@ -87,6 +87,33 @@ def test_the_mark_keeps_when_the_first_was_told() -> None:
     assert (mark.first_us, mark.owners, mark.moments) == (NOON, 2, ["help_sent", "opened"])
 
 
+def test_what_was_reopened_is_told_anew_whatever_was_told_before() -> None:
+    ended = closed(dispatched_us=NOON)
+    told = ended.model_copy(update={"push": notices.mark(ended, 1, NOON)})
+    assert notices.to_tell(told) is None
+    again = told.model_copy(update={"state": AlarmState.NEW, "closed_us": None, "reopened_us": NOON + 90})
+    assert notices.to_tell(again) is Moment.REOPENED
+    marked = again.model_copy(update={"push": notices.mark(again, 1, NOON + 91)})
+    assert notices.to_tell(marked) is None
+    sent = marked.model_copy(update={"dispatched_us": NOON + 95})
+    assert notices.to_tell(sent) is Moment.HELP_SENT
+    over = sent.model_copy(update={"state": AlarmState.CLOSED})
+    assert notices.to_tell(over) is Moment.ENDED
+    assert over.push is not None
+    assert over.push.first_us == NOON
+
+
+def test_what_is_urgent_begins_for_everybody_also_if_more_has_happened_since() -> None:
+    quiet = choices(handling=False)
+    sent = alarm(dispatched_us=NOON)
+    assert notices.news_for(sent, quiet)
+    told = sent.model_copy(update={"push": notices.mark(alarm(), 1, NOON)})
+    assert not notices.news_for(told, quiet)
+    again = told.model_copy(update={"reopened_us": NOON + 9})
+    assert notices.news_for(again, quiet)
+    assert not notices.news_for(closed(Code.LOW_BATTERY), quiet)
+
+
 @pytest.mark.parametrize("category", [Category.LIFE, Category.INTRUSION])
 def test_an_urgent_alarm_is_pushed_whatever_was_chosen(category: Category) -> None:
     nothing = choices(troubles=False, handling=False)

@@ -174,6 +174,12 @@ def test_an_owner_follows_how_it_is_handled(system: System) -> None:
     told = system.told(alarm)
     assert told is not None
     assert told.close_out == "real"
+    acting.reopen(system.repository, alarm.alarm_id, ANNA, "smoke again", now_us())
+    until(lambda: len(system.pushes("t-1")) == 4)
+    assert system.pushes("t-1")[-1]["title"] == "Not over: Smoke in the kitchen"
+    again = acting.claim(system.repository, alarm.alarm_id, ANNA, now_us())
+    acting.close(system.repository, alarm.alarm_id, ANNA, again.fence, "real", "", now_us())
+    until(lambda: len(system.pushes("t-1")) == 5)
 
 
 def test_two_notifiers_push_once(system: System) -> None:
