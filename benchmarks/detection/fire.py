@@ -146,7 +146,14 @@ def draw(found: dict[str, Any], folder: Path) -> None:
     )
     for key, label, colour, marker in marks:
         points = [(h[key], row) for row, h in enumerate(houses) if h[key] is not None]
-        axes.scatter(*zip(*points, strict=True), label=label, color=colour, marker=marker, s=45)
+        axes.scatter(
+            [at_s for at_s, _ in points],
+            [row for _, row in points],
+            label=label,
+            color=colour,
+            marker=marker,
+            s=45,
+        )
     axes.set_yticks(range(len(houses)), [f"{h['test']} ({h['split']})" for h in houses])
     axes.invert_yaxis()
     axes.set_xlabel("seconds after ignition")

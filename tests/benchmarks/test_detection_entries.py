@@ -45,7 +45,11 @@ TINY: dict[Any, dict[str, Any]] = {
     recorded_home: {"BURSTS": 1},
     speed: {"READINGS": 64, "RUNS": 1, "FAMILIES": ("sound",), "_HOMES": 1, "_MINUTES": 1},
     sound: {"SYNTHETIC_EACH": 1},
-    sound_robust: {"CONDITIONS": {"gain": ("dB(A)", (80, 42), sound_robust.CONDITIONS["gain"][2])}},
+    sound_robust: {
+        "CONDITIONS": {
+            name: (unit, levels[:2], spoil) for name, (unit, levels, spoil) in sound_robust.CONDITIONS.items()
+        }
+    },
     sound_corpora: {
         "WINDOWS": {"esc10": 1, "household_cc": 1, "sesa": 1},
         "SYNTHETIC_EACH": 1,
