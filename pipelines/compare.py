@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,21 +22,21 @@ from pydantic import Field, model_validator
 
 from pipelines.batch_options import BatchConfig, Hour, parse
 from pipelines.options import BadOptions
-from pipelines.replay import HomeConfig, replay_twice
+from pipelines.replay import LEAD_IN_US, HomeConfig, replay_twice
+from schemas.readings import HOUR_US
 from schemas.warehouse import READINGS_SCORES, SHADOW_SCORES
 from serving import cards
 from serving.cards import ModelRefused
 from serving.interpreter import MAX_BATCH, LoadedModel, open_model
 from serving.live import kept_weights
 from serving.objects import StoreFailed, open_store
-from serving.registry import Registry
+from serving.registry import Model, Registry
 from serving.signing import BadKey, TrustedKeys
 from transforms.compare_versions import compare_versions
 from transforms.elements import Score
 from transforms.read_home import hour_us
 from transforms.read_scores import read_scores
 
-HOUR_US: Final = 3_600_000_000
 _RUNS: Final = 30
 
 
@@ -79,8 +80,13 @@ def run(config: CompareConfig, rest: list[str]) -> dict[str, Any]:
     except BadKey as error:
         raise BadOptions(f"--registry-keys: {error}") from error
     models = {version: registry.load(version) for version in (config.baseline, config.candidate)}
-    source = _from_warehouse(config) if config.warehouse else _from_archive(config, registry, rest)
-    compared = compare_versions(*source, config.baseline, config.candidate)
+    first_us = hour_us(config.since)
+    end_us = hour_us(config.until) if config.until else first_us + HOUR_US
+    if config.warehouse:
+        said = _from_warehouse(config, first_us - LEAD_IN_US, end_us)
+    else:
+        said = _from_archive(config, models, rest)
+    compared = compare_versions(*said, config.baseline, config.candidate, first_us, end_us)
     with tempfile.TemporaryDirectory() as folder:
         opened = {
             version: open_model(model.card, kept_weights(folder, *model)) for version, model in models.items()
@@ -88,11 +94,10 @@ def run(config: CompareConfig, rest: list[str]) -> dict[str, Any]:
         return compared | {"latency_msec": {version: _latency(model) for version, model in opened.items()}}
 
 
-def _from_warehouse(config: CompareConfig) -> tuple[list[Score], list[Score]]:
-    first = hour_us(config.since)
-    end = hour_us(config.until) if config.until else first + HOUR_US
+def _from_warehouse(config: CompareConfig, first_us: int, end_us: int) -> tuple[list[Score], list[Score]]:
     fleet, shadow = (
-        list(read_scores(config.warehouse, table, first, end)) for table in (READINGS_SCORES, SHADOW_SCORES)
+        list(read_scores(config.warehouse, table, first_us, end_us))
+        for table in (READINGS_SCORES, SHADOW_SCORES)
     )
     # A version that was promoted meanwhile has its later scores among the fleet's, and the other way round.
     everything = [*fleet, *shadow]
@@ -104,13 +109,10 @@ def _from_warehouse(config: CompareConfig) -> tuple[list[Score], list[Score]]:
 
 
 def _from_archive(
-    config: CompareConfig, registry: Registry, rest: list[str]
+    config: CompareConfig, models: Mapping[str, Model], rest: list[str]
 ) -> tuple[list[Score], list[Score]]:
     with tempfile.TemporaryDirectory() as folder:
-        folders = {
-            version: _export(registry, version, Path(folder) / version)
-            for version in (config.baseline, config.candidate)
-        }
+        folders = {version: _export(model, Path(folder) / version) for version, model in models.items()}
         said = replay_twice(
             HomeConfig(
                 home=config.home,
@@ -127,16 +129,16 @@ def _from_archive(
         return said.baseline.scores, said.candidate.scores
 
 
-def _export(registry: Registry, version: str, folder: Path) -> Path:
+def _export(model: Model, folder: Path) -> Path:
     """A folder in which this version stands beside the package's models of the other lines."""
-    card, weights = registry.load(version)
+    card, weights = model
     folder.mkdir(parents=True)
     for path in cards.cards():
         other = cards.read_card(path)
         if other.line != card.line:
             shutil.copy(path, folder)
             shutil.copy(path.with_name(other.weights), folder)
-    (folder / f"{version}.json").write_text(card.model_dump_json())
+    (folder / f"{card.model_version}.json").write_text(card.model_dump_json())
     (folder / card.weights).write_bytes(weights)
     return folder
 

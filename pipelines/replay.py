@@ -23,6 +23,7 @@ from pipelines.io import choose_io
 from pipelines.models import model_handlers, model_source
 from pipelines.monitor import build
 from pipelines.options import BadOptions, MonitorConfig
+from schemas.readings import HOUR_US, MINUTE_US
 from serving import cards
 from transforms.compacted import hour_of, visible
 from transforms.compare_replays import Replayed, compare, summary, table
@@ -35,7 +36,7 @@ from transforms.resend_dead_letters import ResendDeadLetters, Wanted, list_lette
 from transforms.write_objects import write_object
 
 _SHOWN: Final = 20
-LEAD_IN_US: Final = 10 * 60_000_000  # what a window of the hour's first minute still looks at
+LEAD_IN_US: Final = 10 * MINUTE_US  # what a window of the hour's first minute still looks at
 
 
 class DeadLettersConfig(BatchConfig):
@@ -160,8 +161,9 @@ class Twice(NamedTuple):
 def replay_home(config: HomeConfig, rest: list[str]) -> int:
     """Replay one home and hour twice → 0; prints what differs and writes it as JSON."""
     said = replay_twice(config, rest)
-    differences = compare(said.baseline, said.candidate, said.first_us, said.end_us)
-    numbers = summary(said.baseline, said.candidate, differences)
+    hour = said.first_us, said.end_us
+    differences = compare(said.baseline, said.candidate, *hour)
+    numbers = summary(said.baseline, said.candidate, differences, *hour)
     report = {"home_id": config.home, "hour": config.hour, "messages": said.messages, **numbers}
     rows = [difference._asdict() for difference in differences]
     written = json.dumps({**report, "differences": rows}, indent=1).encode()
@@ -179,9 +181,9 @@ def replay_twice(config: HomeConfig, rest: list[str]) -> Twice:
     """
     check_ca(config.fleet_ca)
     first_us = hour_us(config.hour)
-    end_us = first_us + 3_600_000_000
+    end_us = first_us + HOUR_US
     output = config.output.rstrip("/")
-    paths = visible(config.archive, config.compacted, *_hours(first_us))
+    paths = visible(config.archive, config.compacted, hour_of(first_us - LEAD_IN_US), hour_of(end_us))
     with batch_pipeline(rest) as pipeline:
         copied = (
             pipeline
@@ -238,10 +240,6 @@ def _line(element: object, name: str) -> str:
     if name == "rejected":  # its payload stays in the folder of dead letters
         fields = {key: fields[key] for key in ("stage", "message", "scope", "home_id", "message_id")}
     return json.dumps(fields)
-
-
-def _hours(first_us: int) -> tuple[str, str]:
-    return hour_of(first_us - LEAD_IN_US), hour_of(first_us + 3_600_000_000)
 
 
 def _now_us() -> int:

@@ -14,6 +14,7 @@ from schemas import hearthwatch_v1_pb2 as pb
 from schemas.errors import BadInput
 
 MINUTE_US: Final = 60_000_000
+HOUR_US: Final = 60 * MINUTE_US
 SECONDS: Final = 60
 ALL_SECONDS: Final = (1 << SECONDS) - 1
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from schemas.alarms import Alarm
+from schemas.models import is_large
 from transforms.elements import Score, WindowScore
 from transforms.raise_alarms import EpisodeChange
 
@@ -75,11 +76,16 @@ def _shown(value: Any) -> str:
 
 
 def _readings(scores: Iterable[Score], first_us: int, end_us: int) -> dict[str, tuple[str, float]]:
+    """By sensor and minute; what a large model said of the same reading stands beside it."""
     return {
-        f"{clock(s.minute_us)} {s.sensor_id}": (s.label or "nothing", s.score)
+        f"{clock(s.minute_us)} {s.sensor_id}{_tier(s)}": (s.label or "nothing", s.score)
         for s in scores
         if first_us <= s.minute_us < end_us
     }
+
+
+def _tier(score: Score) -> str:
+    return " (large)" if is_large(score.family, score.model_version) else ""
 
 
 def _windows(windows: Iterable[WindowScore], first_us: int, end_us: int) -> dict[str, tuple[str, float]]:
@@ -102,8 +108,18 @@ def _episodes(changes: Iterable[EpisodeChange]) -> dict[str, tuple[str, float]]:
     return found
 
 
-def summary(baseline: Replayed, candidate: Replayed, differences: list[Difference]) -> dict[str, Any]:
-    """Both versions in numbers: models, readings by family, and how many of each differ."""
+def summary(
+    baseline: Replayed,
+    candidate: Replayed,
+    differences: list[Difference],
+    first_us: int = 0,
+    end_us: int = 1 << 62,
+) -> dict[str, Any]:
+    """Both versions in numbers: models, readings and windows of the baseline, and how many of each differ.
+
+    Args:
+        first_us, end_us: As of `compare`.
+    """
     counts: dict[str, int] = defaultdict(int)
     for difference in differences:
         counts[difference.what] += 1
@@ -112,8 +128,8 @@ def summary(baseline: Replayed, candidate: Replayed, differences: list[Differenc
             name: sorted({f"{s.family} {s.model_version}" for s in replayed.scores})
             for name, replayed in (("baseline", baseline), ("candidate", candidate))
         },
-        "readings": len(baseline.scores),
-        "windows": len(baseline.windows),
+        "readings": len({s.reading_id for s in baseline.scores if first_us <= s.minute_us < end_us}),
+        "windows": len(_windows(baseline.windows, first_us, end_us)),
         "episodes": {"baseline": len(baseline.episodes), "candidate": len(candidate.episodes)},
         "differ": {what: counts[what] for what in ("reading", "window", "episode")},
     }

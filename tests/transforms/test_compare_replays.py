@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fakes import NOW_US
-from tests.transforms.homes import home_window, minute_of_scores
+from tests.transforms.homes import close, home_window, minute_of_scores
 from transforms.compare_replays import Replayed, compare, summary, table
 from transforms.score_homes import fuse
 
@@ -48,3 +48,21 @@ def test_what_lies_outside_the_hour_is_not_compared() -> None:
     base, other = Replayed(QUIET, [], []), Replayed(LOUD, [], [])
     minute_us = QUIET[0].minute_us
     assert compare(base, other, minute_us + 1, minute_us + 2) == []
+
+
+def test_a_large_models_score_stands_beside_the_small_ones_and_counts_as_no_second_reading() -> None:
+    second = next(one for one in LOUD if one.sensor_id == "sound-kitchen")
+    doubt = close(second, "dog", 0.7)
+    found = compare(Replayed([*LOUD, doubt], [], []), Replayed([doubt, *LOUD], [], []))
+    assert found == [], "whichever came first"
+    base, other = Replayed([*LOUD, doubt], [], []), Replayed(LOUD, [], [])
+    (found,) = compare(base, other)
+    assert (found.which.split()[-1], found.baseline, found.candidate) == ("(large)", "dog 0.700", "")
+    assert summary(base, other, [found])["readings"] == 10
+
+
+def test_what_was_replayed_before_the_hour_is_not_counted() -> None:
+    lead_in = Replayed([*QUIET, *minute_of_scores(1)], [window(QUIET)], [])
+    minute_us = QUIET[0].minute_us
+    numbers = summary(lead_in, lead_in, [], minute_us + 60_000_000, minute_us + 120_000_000)
+    assert (numbers["readings"], numbers["windows"]) == (10, 0)

@@ -9,10 +9,11 @@ import pytest
 
 from schemas.readings import MINUTE_US
 from schemas.warehouse import READINGS_SCORES
-from tests.transforms.homes import MINUTE0, minute_of_scores, score
+from tests.transforms.homes import MINUTE0, close, minute_of_scores, score
 from transforms.compare_versions import alarms_of, compare_versions
 from transforms.elements import Score
 from transforms.read_scores import read_scores, score_of_row
+from transforms.score_closely import selects
 from transforms.write_warehouse import score_row
 
 BREAK_IN = {"sound-kitchen": ("glass_break", 0.9), "motion-living": ("person", 0.9)}
@@ -50,6 +51,52 @@ def test_alarms_gained_and_missed_are_named_with_home_kind_and_time() -> None:
     assert report["labels_that_differ"] == {"glass_break → quiet": 1, "quiet → glass_break": 1}
     assert report["alarms_missed"] == ["home-1 burglary 2026-03-01 12:36 to 2026-03-01 12:45"]
     assert report["alarms_gained"] == ["home-1 burglary 2026-03-01 12:46 to 2026-03-01 12:55"]
+
+
+def with_large(scores: list[Score]) -> list[Score]:
+    """With what the large model says of each breaking glass: that it is one."""
+    return [*scores, *(close(one, "glass_break", 0.95) for one in scores if one.label == "glass_break")]
+
+
+def test_a_large_score_does_not_hide_what_a_small_candidate_would_not_have_sent_there() -> None:
+    base = with_large(fleet({20: BREAK_IN}))
+    deaf = sounds("sound-2", fleet({}))
+    report = compare_versions(base, deaf, "sound-1", "sound-2")
+    assert report["alarms"] == {"baseline": 1, "candidate": 0}
+    assert len(report["alarms_missed"]) == 1
+
+
+def test_a_large_score_counts_for_a_candidate_that_sends_the_reading_there() -> None:
+    unsure = {20: {**BREAK_IN, "sound-kitchen": ("dog", 0.3)}}
+    base = with_large(fleet({20: BREAK_IN}))
+    heard = sounds("sound-2", fleet(unsure))
+    assert all(selects(one.family, one.labels, one.probabilities) for one in heard if one.label == "dog")
+    report = compare_versions(base, heard, "sound-1", "sound-2")
+    assert report["alarms"] == {"baseline": 1, "candidate": 1}
+    replayed = [*heard, *(one for one in base if one.model_version == "sound_large-1")]
+    found = compare_versions(fleet({20: BREAK_IN}), replayed, "sound-1", "sound-2")
+    assert found["alarms"] == {"baseline": 1, "candidate": 1}, "its replay has the large scores"
+
+
+def test_two_large_models_are_compared_where_both_looked() -> None:
+    base = with_large(fleet({20: BREAK_IN, 40: BREAK_IN}))
+    doubts = [
+        close(one, "dog", 0.9)._replace(model_version="sound_large-2")
+        for one in base
+        if one.model_version == "sound_large-1"
+    ]
+    report = compare_versions(base, doubts[:1], "sound_large-1", "sound_large-2")
+    assert (report["readings"], report["only_baseline"]) == (1, 1)
+    assert report["alarms"] == {"baseline": 2, "candidate": 1}
+
+
+def test_what_lies_before_the_hour_is_heard_and_not_counted() -> None:
+    first_us = (MINUTE0 + 30) * MINUTE_US
+    report = compare_versions(
+        fleet(LOUD), sounds("sound-2", fleet(LOUD)), "sound-1", "sound-2", first_us, first_us + 30 * MINUTE_US
+    )
+    assert (report["readings"], report["only_baseline"]) == (60, 0)
+    assert report["alarms"] == {"baseline": 1, "candidate": 1}
 
 
 def test_readings_that_one_of_them_never_saw_make_no_difference() -> None:
