@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,20 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms import userstate
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from benchmarks.recorded import RecordedFleet, render, sealed_message, write_archive
 from local.simulator.scenarios import QUIET, break_in, kitchen_fire
 from pipelines.io import Io, choose_io
-from pipelines.models import model_handlers
+from pipelines.models import Models, model_handlers
 from pipelines.monitor import build
 from pipelines.options import MonitorConfig
 from schemas import hearthwatch_v1_pb2 as pb
 from schemas.archive import DEAD_LETTER_SCHEMA
 from schemas.events import Code
 from schemas.readings import MINUTE_US
-from serving import cards
-from serving.live import ModelSource
 from tests.fakes import FakeGateway, body_of_event, event
 from transforms.alarm_store import MemoryStore
 from transforms.elements import RawMessage
@@ -35,7 +34,7 @@ from transforms.raise_alarms import StoreEffects
 from transforms.write_objects import WriteAvroObjects
 from transforms.write_warehouse import WriteWarehouse
 
-pytestmark = pytest.mark.system  # renders, scores and replays 180 minutes of homes: about 40 s
+pytestmark = pytest.mark.system  # renders, scores and replays 180 minutes of homes: about a minute
 
 SEED = 5
 MINUTES = 60
@@ -85,8 +84,9 @@ def _urgent(
 
 
 def test_a_recorded_hour_gives_the_same_windows_and_episodes_as_a_stream_and_from_files(
-    hour: tuple[bytes, list[RawMessage]], tmp_path: Path
+    hour: tuple[bytes, list[RawMessage]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(userstate, "get_dofn_specs", _specs_by_class(userstate.get_dofn_specs))
     ca_pem, messages = hour
     (tmp_path / "ca.pem").write_bytes(ca_pem)
     write_archive(tmp_path / "archive", [message for message in messages if message.lane == "minutes"])
@@ -94,10 +94,10 @@ def test_a_recorded_hour_gives_the_same_windows_and_episodes_as_a_stream_and_fro
     config = MonitorConfig(
         input=(str(tmp_path / "archive"),), output=str(tmp_path / "files"), fleet_ca=str(tmp_path / "ca.pem")
     )
-    small = model_handlers(_without_large_model(tmp_path / "models"))
+    models = _models()
     options = PipelineOptions([])
     with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, config, choose_io(config, options), small)
+        build(pipeline, config, choose_io(config, options), models)
 
     stream = TestStream()
     for publish_us, together in itertools.groupby(messages, key=lambda message: message.publish_us):
@@ -115,7 +115,7 @@ def test_a_recorded_hour_gives_the_same_windows_and_episodes_as_a_stream_and_fro
         warehouse=WriteWarehouse(str(tmp_path / "stream" / "warehouse")),
     )
     with beam.Pipeline(BundleBasedDirectRunner(), options=PipelineOptions([], streaming=True)) as pipeline:
-        build(pipeline, config, io, small)
+        build(pipeline, config, io, models)
 
     from_files, streamed = _windows(tmp_path / "files"), _windows(tmp_path / "stream")
     assert len(from_files) >= len(SCRIPTS) * MINUTES
@@ -132,15 +132,27 @@ def test_a_recorded_hour_gives_the_same_windows_and_episodes_as_a_stream_and_fro
     assert not list((tmp_path / "dead_letters").glob("**/*.avro"))
 
 
-def _without_large_model(folder: Path) -> ModelSource:
-    """The package's small models. The large one's scores follow by the wall clock, which a TestStream's hour
-    outruns: they would come too late for their windows. test_stream.py compares windows that have them.
+def _models() -> Models:
+    """The package's models; the large one batches within its bundles, as it does for bounded input.
+
+    Beam times a batch that waits over bundles by the machine's clock, which a TestStream's hour outruns.
     """
-    folder.mkdir()
-    for file in cards.WEIGHTS.glob("*-*.*"):
-        if "_large-" not in file.name:
-            shutil.copy(file, folder)
-    return ModelSource(folder=str(folder))
+    packaged = model_handlers()
+    return packaged._replace(large=lambda _wait_s: packaged.large(None))
+
+
+def _specs_by_class(get_dofn_specs: Callable[[beam.DoFn], Any]) -> Callable[[beam.DoFn], Any]:
+    """What a DoFn keeps in state, looked up once a class: the runner asks four times for each bundle of each
+    step, which is two thirds of what this test would take.
+    """
+    known: dict[type, Any] = {}
+
+    def specs(dofn: beam.DoFn) -> Any:
+        if type(dofn) not in known:
+            known[type(dofn)] = get_dofn_specs(dofn)
+        return known[type(dofn)]
+
+    return specs
 
 
 def _windows(folder: Path) -> dict[tuple[str, str], Any]:
