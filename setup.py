@@ -12,7 +12,7 @@ CORE = [
     "pydantic>=2.11",
     "zstandard>=0.23",
 ]
-EDGE = ["paho-mqtt>=2.1", "google-auth>=2.40", "h2>=4.2"]
+EDGE = ["paho-mqtt>=2.1", "google-auth>=2.40", "grpclib>=0.4.9,<0.5", "h2>=4.2"]
 PIPELINE = [
     BEAM,
     "google-cloud-bigquery>=3.30",

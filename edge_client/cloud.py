@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
+import logging
 import threading
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from edge_client.fetch import Answer, fetch
+
+_log = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 20.0
 
 
@@ -17,12 +18,13 @@ class NoAccess(Exception):
 
 
 class Authorization:
-    """Yields the header of a fresh access token. Credentials are looked for at the first call."""
+    """Yields the header of an access token. Credentials are looked for at the first call."""
 
     def __init__(self, scope: str) -> None:
         self._scope = scope
         self._lock = threading.Lock()
         self._credentials: Any = None
+        self._renewal: threading.Thread | None = None
 
     def find(self) -> None:
         """Find the credentials.
@@ -42,31 +44,40 @@ class Authorization:
                 except google.auth.exceptions.GoogleAuthError as error:
                     raise NoAccess(str(error)) from error
 
-    def header(self, url: str) -> dict[str, str]:
-        """
-        Args:
-            url: Of the service that is called.
+    def header(self) -> dict[str, str]:
+        """Waits for a token only where there is none that is good; one that soon ends is renewed beside.
 
         Raises:
             NoAccess: There are no credentials, or no token is given for them now.
         """
         self.find()
-        import google.auth.exceptions
+        from google.auth.credentials import TokenState
 
-        headers: dict[str, str] = {}
-        try:
+        state = self._credentials.token_state
+        if state is TokenState.INVALID:
+            self._renew()  # without a lock: no alarm waits for what a minute's lane asked for
+        elif state is TokenState.STALE:
             with self._lock:
-                self._credentials.before_request(_fetch, "POST", url, headers)
-        except google.auth.exceptions.GoogleAuthError as error:
-            raise NoAccess(str(error)) from error
+                if self._renewal is None or not self._renewal.is_alive():
+                    self._renewal = threading.Thread(target=self._renew_beside, name="token", daemon=True)
+                    self._renewal.start()
+        headers: dict[str, str] = {}
+        self._credentials.apply(headers)
         return headers
 
+    def _renew(self) -> None:
+        import google.auth.exceptions
 
-class _Answer:
-    """google.auth.transport.Response."""
+        try:
+            self._credentials.refresh(_fetch)
+        except google.auth.exceptions.GoogleAuthError as error:
+            raise NoAccess(str(error)) from error
 
-    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
-        self.status, self.headers, self.data = status, headers, data
+    def _renew_beside(self) -> None:
+        try:
+            self._renew()
+        except NoAccess as error:  # the next call tries again
+            _log.warning("access token not renewed: %s", error)
 
 
 def _fetch(
@@ -76,23 +87,15 @@ def _fetch(
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     **_: Any,
-) -> _Answer:
-    """google.auth.transport.Request: one request, no redirects.
+) -> Answer:
+    """google.auth.transport.Request.
 
     Raises:
         google.auth.exceptions.TransportError: No answer.
     """
     import google.auth.exceptions
 
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=timeout or _TIMEOUT_S)
     try:
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target or "/", body, dict(headers or {}))
-        response = connection.getresponse()
-        return _Answer(response.status or HTTPStatus.OK, dict(response.getheaders()), response.read())
-    except (OSError, http.client.HTTPException) as error:
+        return fetch(method, url, body, headers or {}, timeout or _TIMEOUT_S)
+    except OSError as error:
         raise google.auth.exceptions.TransportError(error) from error
-    finally:
-        connection.close()

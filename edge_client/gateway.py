@@ -1,8 +1,9 @@
-"""A home's gateway: broker → rules and minutes → outbox → Pub/Sub and object storage, on six threads.
+"""A home's gateway: broker → rules and minutes → outbox → Pub/Sub and object storage.
 
-The network thread of MQTT hands messages over; one thread (the core's) applies the rules and
-commits; three publish, one uploads hourly objects. The simulator hosts many in one process: they
-share clock and publisher.
+Its threads: MQTT's network thread hands messages over; the core's applies the rules and has the outbox's
+own thread commit; three publish, and one uploads hourly objects where a bucket is configured. The
+publisher's thread (channel.py) serves all connections of a process. The simulator hosts many gateways
+in one: they share clock and publisher.
 """
 
 from __future__ import annotations

@@ -8,16 +8,16 @@ https://cloud.google.com/storage/docs/performing-resumable-uploads
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, NamedTuple, Protocol
-from urllib.parse import quote, urlsplit
+from typing import Final, Protocol
+from urllib.parse import quote
 
 from edge_client.cloud import Authorization, NoAccess
+from edge_client.fetch import Answer, fetch
 
 CLOUD: Final = "https://storage.googleapis.com"
 _SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -56,12 +56,6 @@ class ObjectStore(Protocol):
         """
 
 
-class _Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class CloudStorage:
     """One bucket, at STORAGE_EMULATOR_HOST if that is set, else in the cloud itself."""
 
@@ -74,9 +68,7 @@ class CloudStorage:
         self._base = emulator.rstrip("/") if emulator else CLOUD
         # Credentials are looked for at the first request: most of the time there is none to make.
         authorization = Authorization(_SCOPE)
-        self._authorize: Callable[[], dict[str, str]] = (
-            dict if emulator else lambda: authorization.header(CLOUD)
-        )
+        self._authorize: Callable[[], dict[str, str]] = dict if emulator else authorization.header
         self._bucket, self._timeout_s = bucket, timeout_s
 
     def begin(self, name: str, size: int, md5: bytes) -> str | None:
@@ -119,24 +111,16 @@ class CloudStorage:
             raise SessionLost(_said(answer))
         raise UploadFailed(_said(answer))
 
-    def _request(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> _Answer:
-        parts = urlsplit(url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.netloc, timeout=self._timeout_s)
+    def _request(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         try:
-            connection.request(method, f"{parts.path}?{parts.query}", body, {**self._authorize(), **headers})
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return _Answer(response.status, found, response.read())
+            return fetch(method, url, body, {**self._authorize(), **headers}, self._timeout_s)
         except NoAccess as error:
             raise UploadFailed(
                 f"no access to object storage: {error} "
                 "(set GOOGLE_APPLICATION_CREDENTIALS, or STORAGE_EMULATOR_HOST)"
             ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise UploadFailed(f"{method} {parts.netloc}: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
+        except OSError as error:
+            raise UploadFailed(str(error)) from error
 
 
 def arrived(content_range: str | None) -> int:
@@ -152,5 +136,5 @@ def arrived(content_range: str | None) -> int:
     return (int(match[1]) + 1) // QUANTUM * QUANTUM if match else 0
 
 
-def _said(answer: _Answer) -> str:
-    return f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace').strip()}"
+def _said(answer: Answer) -> str:
+    return f"HTTP {answer.status}: {answer.data[:200].decode(errors='replace').strip()}"

@@ -1,4 +1,4 @@
-"""The way out: one small protocol, and Pub/Sub behind it by one gRPC method over our own channel.
+"""The way out: one small protocol, and Pub/Sub behind it by one gRPC method (channel.py).
 
 The full Pub/Sub client and grpc cost 33 MB of memory, and the client hides retries of its own (up to ten
 minutes); a gateway has neither to spare (decision 041). One publisher serves all gateways of a process. Each
@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
-from edge_client.channel import Channel
+from edge_client.channel import Caller, CallFailed, Target
 from edge_client.cloud import Authorization, NoAccess
-from edge_client.link import CallFailed, Target
 from schemas.errors import BadInput
 
 MAX_MESSAGE_BYTES: Final = 10 << 20  # of Pub/Sub
@@ -104,9 +103,8 @@ class PubsubPublisher:
             BadInput: Neither an emulator nor credentials are configured.
         """
         self._project = project
-        self._target, self._authorize = _way_out()
-        self._channels: dict[str, Channel] = {}
-        self._lock = threading.Lock()
+        target, self._authorize = _way_out()
+        self._caller = Caller(target)
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str], timeout_s: float) -> str:
         """See `Publisher.publish`."""
@@ -116,30 +114,24 @@ class PubsubPublisher:
         request.messages.add(data=data, attributes=dict(attributes))
         try:
             metadata = {name.lower(): value for name, value in self._authorize().items()}
-            answer = self._channel(topic).call(
-                _METHOD, request.SerializeToString(), metadata.items(), timeout_s
+            answer = self._caller.call(
+                topic, _METHOD, request.SerializeToString(), metadata.items(), timeout_s
             )
+            response = _Response.FromString(answer)
         except NoAccess as error:
             raise PublishFailed(f"{topic}: {error}") from error
+        except DecodeError as error:
+            raise PublishFailed(f"{topic}: confirmation cannot be read: {error}") from error
         except CallFailed as error:
             kind = PublishRefused if error.code in _REFUSALS else PublishFailed
             raise kind(f"{topic}: {error}") from error
-        response = _Response.FromString(answer)
         if len(response.message_ids) != 1:
             raise PublishFailed(f"{topic}: {len(response.message_ids)} messages confirmed, sent 1")
         return str(response.message_ids[0])
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-
-    def _channel(self, topic: str) -> Channel:
-        with self._lock:
-            if topic not in self._channels:
-                self._channels[topic] = Channel(self._target, f"pubsub-{topic}")
-            return self._channels[topic]
+        self._caller.close()
 
 
 def _way_out() -> tuple[Target, Callable[[], dict[str, str]]]:
@@ -149,7 +141,6 @@ def _way_out() -> tuple[Target, Callable[[], dict[str, str]]]:
         host, _, port = emulator.rpartition(":")
         return Target(host, int(port), None), dict
     authorization = Authorization(_SCOPE)
-    url = f"https://{CLOUD_HOST}/"
     try:
         authorization.find()
     except NoAccess as error:
@@ -159,4 +150,4 @@ def _way_out() -> tuple[Target, Callable[[], dict[str, str]]]:
         ) from error
     tls = ssl.create_default_context()
     tls.set_alpn_protocols(["h2"])
-    return Target(CLOUD_HOST, 443, tls), lambda: authorization.header(url)
+    return Target(CLOUD_HOST, 443, tls), authorization.header

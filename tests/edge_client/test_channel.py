@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import functools
 import ipaddress
 import socket
 import ssl
@@ -15,10 +16,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
+from h2.exceptions import H2Error
 
-from edge_client import link
-from edge_client.channel import Channel
-from edge_client.link import CallFailed, Target
+from edge_client import channel
+from edge_client.channel import Caller, CallFailed, Target
+from tests.edge_client.outside import wait
 
 PATH = "/test.Echo/Say"
 
@@ -42,9 +47,13 @@ class Echo(grpc.GenericRpcHandler):
 
 
 @contextlib.contextmanager
-def serving(echo, port=0, credentials=None):
+def serving(echo, port=0, credentials=None, most_streams=100):
     """→ the port of a server that is stopped at once when its block ends."""
-    options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", most_streams),
+    ]
     server = grpc.server(ThreadPoolExecutor(16), handlers=[echo], options=options)
     address = f"127.0.0.1:{port}"
     port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
@@ -57,8 +66,8 @@ def serving(echo, port=0, credentials=None):
 
 @contextlib.contextmanager
 def connected(port, tls=None):
-    with contextlib.closing(Channel(Target("127.0.0.1", port, tls), "test")) as channel:
-        yield channel
+    with contextlib.closing(Caller(Target("127.0.0.1", port, tls))) as caller:
+        yield functools.partial(caller.call, "any")
 
 
 @pytest.fixture
@@ -67,32 +76,32 @@ def echo():
 
 
 def test_message_comes_back_with_its_metadata(echo):
-    with serving(echo) as port, connected(port) as channel:
-        assert channel.call(PATH, b"hello", [("authorization", "Bearer x" * 100)], 5) == b"hello"
-        assert channel.call(PATH, b"", [], 5) == b""
+    with serving(echo) as port, connected(port) as call:
+        assert call(PATH, b"hello", [("authorization", "Bearer x" * 100)], 5) == b"hello"
+        assert call(PATH, b"", [], 5) == b""
     assert echo.metadata[0]["authorization"] == "Bearer x" * 100
 
 
 def test_message_larger_than_all_windows_passes(echo):
     body = bytes(range(256)) * 8_000
-    with serving(echo) as port, connected(port) as channel:
+    with serving(echo) as port, connected(port) as call:
         for _ in range(3):
-            assert channel.call(PATH, body, [], 20) == body
+            assert call(PATH, body, [], 20) == body
 
 
 def test_many_threads_share_one_connection(echo):
-    with serving(echo) as port, connected(port) as channel, ThreadPoolExecutor(20) as pool:
+    with serving(echo) as port, connected(port) as call, ThreadPoolExecutor(20) as pool:
         bodies = [str(number).encode() * 5_000 for number in range(200)]
-        assert list(pool.map(lambda body: channel.call(PATH, body, [], 20), bodies)) == bodies
+        assert list(pool.map(lambda body: call(PATH, body, [], 20), bodies)) == bodies
 
 
 def test_token_is_sent_in_full_only_once(echo):
     """HPACK's table holds it after the first request."""
-    with serving(echo) as port, forwarding(port) as forward, connected(forward.port) as channel:
+    with serving(echo) as port, forwarding(port) as forward, connected(forward.port) as call:
         sizes = []
         for _ in range(3):
             before = forward.sent
-            channel.call(PATH, b"x", [("authorization", "Bearer " + "x7" * 400)], 5)
+            call(PATH, b"x", [("authorization", "Bearer " + "x7" * 400)], 5)
             sizes.append(forward.sent - before)
     assert sizes[0] > 500
     assert max(sizes[1:]) < 100
@@ -101,45 +110,168 @@ def test_token_is_sent_in_full_only_once(echo):
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED])
 def test_status_of_the_service_is_named(echo, code):
     echo.behaviour = lambda _request, context: context.abort(code, "bad: größer")
-    with serving(echo) as port, connected(port) as channel:
+    with serving(echo) as port, connected(port) as call:
         with pytest.raises(CallFailed, match=f"{code.name}: bad: größer") as caught:
-            channel.call(PATH, b"x", [], 5)
+            call(PATH, b"x", [], 5)
         assert caught.value.code == code.name
         with pytest.raises(CallFailed, match="UNIMPLEMENTED"):
-            channel.call("/test.Echo/Nothing", b"x", [], 5)
+            call("/test.Echo/Nothing", b"x", [], 5)
 
 
 def test_call_ends_at_its_deadline_and_the_others_live(echo):
     release = threading.Event()
     echo.behaviour = lambda request, _context: request == b"slow" and release.wait(20)
-    with serving(echo) as port, connected(port) as channel:
+    with serving(echo) as port, connected(port) as call:
         began_s = time.monotonic()
         with pytest.raises(CallFailed, match="DEADLINE_EXCEEDED"):
-            channel.call(PATH, b"slow", [], 0.5)
+            call(PATH, b"slow", [], 0.5)
         assert time.monotonic() - began_s < 2
-        assert channel.call(PATH, b"quick", [], 5) == b"quick"
+        assert call(PATH, b"quick", [], 5) == b"quick"
         release.set()
+
+
+def test_call_waits_for_room_at_the_service_and_no_longer_than_its_deadline(echo):
+    release = threading.Event()
+    echo.behaviour = lambda request, _context: request == b"slow" and release.wait(20)
+    with serving(echo, most_streams=1) as port, connected(port) as call, ThreadPoolExecutor(2) as pool:
+        assert call(PATH, b"first", [], 5) == b"first"
+        slow = pool.submit(call, PATH, b"slow", [], 20)
+        wait(lambda: echo.calls == 2)
+        began_s = time.monotonic()
+        with pytest.raises(CallFailed, match="DEADLINE_EXCEEDED"):
+            call(PATH, b"hurried", [], 0.5)
+        assert time.monotonic() - began_s < 2
+        patient = pool.submit(call, PATH, b"patient", [], 20)
+        release.set()
+        assert (slow.result(10), patient.result(10)) == (b"slow", b"patient")
+
+
+class Frames:
+    """A service that answers each request by `behaviour(http, stream)`, in frames, and sends no windows."""
+
+    def __init__(self, behaviour):
+        self._behaviour = behaviour
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._server.accept()[0],), daemon=True).start()
+
+    def _serve(self, client):
+        config = H2Configuration(client_side=False, header_encoding=None, validate_outbound_headers=False)
+        http = H2Connection(config)
+        http.initiate_connection()
+        with contextlib.suppress(OSError, H2Error), client:
+            client.sendall(http.data_to_send())
+            while data := client.recv(65536):
+                for event in http.receive_data(data):
+                    if isinstance(event, RequestReceived):
+                        self._behaviour(http, event.stream_id)
+                client.sendall(http.data_to_send())
+
+    def close(self):
+        self._server.close()
+
+
+HEADERS = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+TRAILERS = [(b"grpc-status", b"0")]
+MESSAGE = b"\0\0\0\0\1x"
+
+
+def say(headers, data=b"", trailers=None):
+    """→ a behaviour: these headers, this data, these trailers."""
+
+    def behaviour(http, stream):
+        http.send_headers(stream, headers, end_stream=trailers is None)
+        if trailers is not None:
+            http.send_data(stream, data)
+            http.send_headers(stream, trailers, end_stream=True)
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        say([*HEADERS, (b"x", b"\xff\xfe")], MESSAGE, TRAILERS),
+        say([*HEADERS, (b"x-bin", b"no base64!")], MESSAGE, TRAILERS),
+        say(HEADERS, b"\1" + MESSAGE[1:], TRAILERS),
+        say(HEADERS, b"\0\0", TRAILERS),
+        say(HEADERS, MESSAGE, [(b"grpc-status", b"many")]),
+        say(HEADERS, MESSAGE, [(b"grpc-message", b"no status")]),
+        say([*HEADERS, (b"grpc-status", b"3"), (b"grpc-message", b"%ff%")]),
+        say([(b":status", b"200"), (b"content-type", b"text/html")], b"<html>", [(b"x", b"y")]),
+        say([(b":status", b"503")]),
+        say([(b"content-type", b"application/grpc")], MESSAGE, TRAILERS),
+        say(HEADERS),
+    ],
+    ids=[
+        *("bytes", "base64", "compressed", "cut", "status", "no status", "message", "page", "503", "nothing"),
+        "empty",
+    ],
+)
+def test_answer_that_is_no_grpc_fails_its_call_and_the_next_is_made(behaviour):
+    behaviours = [behaviour, behaviour, *[say(HEADERS, MESSAGE, TRAILERS)] * 2]
+
+    def one_after_the_other(http, stream):
+        behaviours.pop(0)(http, stream)
+
+    with contextlib.closing(Frames(one_after_the_other)) as service, connected(service.port) as call:
+        for _ in range(2):
+            with contextlib.suppress(CallFailed):
+                call(PATH, b"x", [], 2)
+        assert call(PATH, b"x", [], 2) == b"x"
+
+
+def test_answer_that_comes_before_the_whole_request_is_taken_and_its_stream_ended():
+    def refuse(http, stream):
+        say([*HEADERS, (b"grpc-status", b"3"), (b"grpc-message", b"too large")])(http, stream)
+        http.reset_stream(stream, 0)
+
+    with contextlib.closing(Frames(refuse)) as service, connected(service.port) as call:
+        for _ in range(3):
+            with pytest.raises(CallFailed, match="INVALID_ARGUMENT: too large"):
+                call(PATH, bytes(1_000_000), [], 5)
+
+
+def test_address_that_takes_nobody_costs_a_moment(echo, monkeypatch):
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(serving(echo))
+        full = stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(3):  # its queue is full then, and the kernel drops who comes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (2, 1)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+        caller = stack.enter_context(contextlib.closing(Caller(Target("service.test", port, None))))
+        began_s = time.monotonic()
+        assert caller.call("any", PATH, b"x", [], 10) == b"x"
+        assert time.monotonic() - began_s < 3
 
 
 def test_nobody_there_fails_at_once_and_is_found_when_it_comes(echo):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with connected(port) as channel:
+    with connected(port) as call:
         with pytest.raises(CallFailed, match="UNAVAILABLE"):
-            channel.call(PATH, b"x", [], 5)
+            call(PATH, b"x", [], 5)
         with serving(echo, port):
-            assert channel.call(PATH, b"x", [], 5) == b"x"
+            assert call(PATH, b"x", [], 5) == b"x"
 
 
 def test_service_that_restarts_is_found_again_without_an_error(echo):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with connected(port) as channel:
+    with connected(port) as call:
         for _ in range(3):
             with serving(echo, port):
-                assert channel.call(PATH, b"x", [], 5) == b"x"
+                assert call(PATH, b"x", [], 5) == b"x"
 
 
 class Forward:
@@ -187,25 +319,25 @@ def forwarding(port):
 
 
 def test_connection_that_a_router_forgot_costs_a_moment_and_no_call(echo, monkeypatch):
-    monkeypatch.setattr(link, "_SILENT_S", 0.2)
+    monkeypatch.setattr(channel, "_SILENT_S", 0.2)
     with (
         serving(echo) as port,
         forwarding(port) as forward,
-        connected(forward.port) as channel,
+        connected(forward.port) as call,
     ):
-        channel.call(PATH, b"before", [], 5)
+        call(PATH, b"before", [], 5)
         forward.forget()
         time.sleep(0.3)
         began_s = time.monotonic()
-        assert channel.call(PATH, b"after", [], 5) == b"after"
+        assert call(PATH, b"after", [], 5) == b"after"
         assert time.monotonic() - began_s < 3
 
 
 def test_service_that_never_answers_fails_the_call_in_time():
-    with socket.create_server(("127.0.0.1", 0)) as silent, connected(silent.getsockname()[1]) as channel:
+    with socket.create_server(("127.0.0.1", 0)) as silent, connected(silent.getsockname()[1]) as call:
         began_s = time.monotonic()
         with pytest.raises(CallFailed):
-            channel.call(PATH, b"x", [], 1)
+            call(PATH, b"x", [], 1)
         assert time.monotonic() - began_s < 3
 
 
@@ -219,8 +351,8 @@ def test_service_of_another_protocol_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
         for _ in range(2):
             threading.Thread(target=answer, args=(server,), daemon=True).start()
-        with connected(server.getsockname()[1]) as channel, pytest.raises(CallFailed, match="UNAVAILABLE"):
-            channel.call(PATH, b"x", [], 3)
+        with connected(server.getsockname()[1]) as call, pytest.raises(CallFailed, match="UNAVAILABLE"):
+            call(PATH, b"x", [], 3)
 
 
 @pytest.fixture
@@ -257,23 +389,35 @@ def test_calls_over_tls(echo, certificate):
     tls = trusting(certificate[1])
     with (
         serving(echo, credentials=credentials) as port,
-        connected(port, tls) as channel,
+        connected(port, tls) as call,
         ThreadPoolExecutor(8) as pool,
     ):
-        assert list(pool.map(lambda _: channel.call(PATH, body, [], 20), range(20))) == [body] * 20
+        assert list(pool.map(lambda _: call(PATH, body, [], 20), range(20))) == [body] * 20
 
 
 def test_certificate_that_is_not_trusted_is_refused(echo, certificate):
     credentials = grpc.ssl_server_credentials([certificate])
     refused = pytest.raises(CallFailed, match=r"UNAVAILABLE.*certificate verify failed")
-    with serving(echo, credentials=credentials) as port, connected(port, trusting()) as channel, refused:
-        channel.call(PATH, b"x", [], 5)
+    with serving(echo, credentials=credentials) as port, connected(port, trusting()) as call, refused:
+        call(PATH, b"x", [], 5)
     assert echo.calls == 0
+
+
+def test_call_under_way_fails_when_its_connection_is_closed(echo):
+    release = threading.Event()
+    echo.behaviour = lambda _request, _context: release.wait(20)
+    with serving(echo) as port, ThreadPoolExecutor(1) as pool:
+        with connected(port) as call:
+            slow = pool.submit(call, PATH, b"slow", [], 20)
+            wait(lambda: echo.calls == 1)
+        with pytest.raises(CallFailed):
+            slow.result(5)
+        release.set()
 
 
 def test_closed_channel_makes_no_call(echo):
     with serving(echo) as port:
-        with connected(port) as channel:
-            channel.call(PATH, b"x", [], 5)
+        with connected(port) as call:
+            call(PATH, b"x", [], 5)
         with pytest.raises(CallFailed, match="closed"):
-            channel.call(PATH, b"x", [], 5)
+            call(PATH, b"x", [], 5)
