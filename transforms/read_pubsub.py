@@ -109,7 +109,7 @@ class _PullDoFn(beam.DoFn):
         size, split = 0, False
         lease.begin(start)
         try:
-            # Waits only for the first message: an urgent event leaves as soon as it is here.
+            # For others it waits only while its lane lingers: an urgent event leaves as soon as it is here.
             hand.extend(lease.take(token, _TAKE, bounds.wait_s))
             first = time.monotonic()
             ends, lingers = first + bounds.busy_s, first + bounds.linger_s
