@@ -33,7 +33,7 @@ from transforms.compacted import (
 )
 from transforms.read_labels import read_labels, spans_of
 from transforms.training_rows import SAMPLE, label_row
-from transforms.warehouse_loads import LoadTarget, load_target, replace_data
+from transforms.warehouse_loads import LoadTarget, load_data, load_target
 from transforms.write_ledger import WriteLedger
 from transforms.write_training import WriteTraining
 from transforms.write_warehouse import json_line
@@ -175,7 +175,7 @@ def write_training(config: CompactConfig, rest: list[str]) -> None:
     labels = [label for label in said if tombstone(label.home_id) not in tombstones]
     target = _target(config)
     if labels and target is not None:
-        replace_data(target, LABELS, b"".join(json_line(label_row(label)) for label in labels))
+        load_data(target, LABELS, b"".join(json_line(label_row(label)) for label in labels), replace=True)
     paths = visible(config.archive, output, config.first, config.to)
     with batch_pipeline(rest) as pipeline:
         _ = (

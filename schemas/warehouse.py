@@ -268,8 +268,12 @@ TABLES: Final = {
 }
 
 
-def current_sql(dataset: str, table: Table) -> str:
+def current_sql(dataset: str, table: Table, where: str = "TRUE") -> str:
     """The query that yields the standing row of each key.
+
+    Args:
+        where: Which rows are ranked at all. BigQuery passes over partitions only by a condition in here,
+            on the table's `partition_field`: none moves inwards past the ranking.
 
     >>> print(current_sql("home", BATCHES).splitlines()[0])
     SELECT * EXCEPT (place) FROM (
@@ -278,7 +282,7 @@ def current_sql(dataset: str, table: Table) -> str:
     return (
         "SELECT * EXCEPT (place) FROM (\n"
         f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {order}) AS place\n"
-        f"  FROM `{dataset}.{table.name}`\n"
+        f"  FROM `{dataset}.{table.name}` WHERE {where}\n"
         ") WHERE place = 1"
     )
 

@@ -14,23 +14,20 @@ from schemas.errors import BadInput
 from schemas.labels import LABELS, Label, owner_label
 from transforms.compacted import read_object
 from transforms.firestore_effects import RETRY, TIMEOUT_S, firestore_client
-from transforms.training_rows import AT_MOST_US, BEFORE_US, Span, span_of
+from transforms.training_rows import Span, span_of
 
 SCHEME = "firestore://"
-_LONGEST_US = 8 * 3_600_000_000  # a test; an alarm speaks of less
 
 
-def read_labels(source: str, first_us: int = 0, end_us: int = 1 << 62) -> list[Label]:
-    """firestore://PROJECT, or a file of labels as JSON lines → labels that begin about [first_us, end_us).
-
-    About: so far around that every label whose minutes touch it is among them.
+def read_labels(source: str) -> list[Label]:
+    """firestore://PROJECT, or a file of labels as JSON lines → all labels, by their beginning.
 
     Raises:
         BadInput: A line of the file is no label.
         GoogleAPIError: Firestore did not answer.
     """
     if source.startswith(SCHEME):
-        return sorted(_from_firestore(source, first_us, end_us), key=_order)
+        return sorted(_from_firestore(source), key=_order)
     return sorted(_from_file(source), key=_order)
 
 
@@ -51,34 +48,22 @@ def _from_file(path: str) -> Iterable[Label]:
             raise BadInput(f"{path}, line {number} is no label: {error.errors()[0]['msg']}") from error
 
 
-def _from_firestore(source: str, first_us: int, end_us: int) -> Iterable[Label]:
+def _from_firestore(source: str) -> Iterable[Label]:
     """What was said in the console, in the app, and with the code at the keypad."""
     client = firestore_client(source.removeprefix(SCHEME))
     try:
-        said = [
-            Label.model_validate(document)
-            for document in _between(client, LABELS, "from_us", first_us - _LONGEST_US, end_us + BEFORE_US)
-        ]
+        said = [Label.model_validate(document) for document in _having(client, LABELS, "from_us")]
         spoke = {
             alarm.alarm_id: alarm
             for field in ("cancelled_us", "owner_said.at_us")
-            for alarm in map(
-                Alarm.model_validate,
-                _between(client, ALARMS, field, first_us - AT_MOST_US, end_us + AT_MOST_US),
-            )
+            for alarm in map(Alarm.model_validate, _having(client, ALARMS, field))
         }
         return [*said, *filter(None, map(owner_label, spoke.values()))]
     finally:
         client.close()
 
 
-def _between(
-    client: firestore.Client, collection: str, field: str, first_us: int, end_us: int
-) -> Iterable[dict[str, Any]]:
-    # One field only: no composite index is needed.
-    query = (
-        client.collection(collection)
-        .where(filter=FieldFilter(field, ">=", first_us))
-        .where(filter=FieldFilter(field, "<", end_us))
-    )
+def _having(client: firestore.Client, collection: str, field: str) -> Iterable[dict[str, Any]]:
+    """Documents in which this time is set."""
+    query = client.collection(collection).where(filter=FieldFilter(field, ">=", 0))
     return (snapshot.to_dict() or {} for snapshot in query.stream(retry=RETRY, timeout=TIMEOUT_S))

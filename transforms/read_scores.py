@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -14,13 +14,17 @@ from schemas.live_features import SUMMARY_NAMES
 from schemas.warehouse import Table, current_sql
 from transforms.compacted import read_object
 from transforms.elements import Score
+from transforms.hear_scores import EARLY_US
 from transforms.warehouse_loads import CALL_RETRY, SCHEME, bigquery_client, timestamp
 
+# Rows are kept by day of arrival: without this bound each question would be billed for the whole table.
+# What a gateway kept back for longer is none of the minutes that a comparison is about.
+WITHIN_US: Final = 86_400_000_000
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 def read_scores(warehouse: str, table: Table, first_us: int, end_us: int) -> Iterator[Score]:
-    """The standing rows of minutes in [first_us, end_us) of a table.
+    """The standing rows of minutes in [first_us, end_us) of a table that arrived within `WITHIN_US`.
 
     Args:
         warehouse: bigquery://PROJECT.DATASET, or the folder that a replay or test wrote.
@@ -59,10 +63,14 @@ def score_of_row(row: Mapping[str, Any]) -> Score:
 
 def _query(warehouse: str, table: Table, first_us: int, end_us: int) -> Iterator[Mapping[str, Any]]:
     project, _, dataset = warehouse.removeprefix(SCHEME).partition(".")
-    sql = (
-        f"{current_sql(dataset, table)} AND minute_time >= TIMESTAMP '{timestamp(first_us)}'"
-        f" AND minute_time < TIMESTAMP '{timestamp(end_us)}'"
+    asked = " AND ".join(
+        f"{column} >= TIMESTAMP '{timestamp(from_us)}' AND {column} < TIMESTAMP '{timestamp(to_us)}'"
+        for column, from_us, to_us in (
+            (table.partition_field, first_us - EARLY_US, end_us + WITHIN_US),
+            ("minute_time", first_us, end_us),
+        )
     )
+    sql = current_sql(dataset, table, asked)
     with closing(bigquery_client(project)) as client:
         yield from client.query_and_wait(sql, retry=CALL_RETRY)
 
@@ -73,7 +81,11 @@ def _lines(warehouse: str, table: Table, first_us: int, end_us: int) -> Iterator
     for found in match.metadata_list:
         for line in read_object(found.path).splitlines():
             row = json.loads(line)
-            if first_us <= _us(row["minute_time"]) < end_us:
+            arrived_us = _us(row[table.partition_field])
+            if (
+                first_us <= _us(row["minute_time"]) < end_us
+                and first_us - EARLY_US <= arrived_us < end_us + WITHIN_US
+            ):
                 standing[tuple(row[column] for column in table.key)] = row
     yield from standing.values()
 

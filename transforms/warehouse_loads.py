@@ -101,35 +101,21 @@ def _start(
         return client.get_job(job_id, retry=CALL_RETRY, timeout=CALL_TIMEOUT_S)
 
 
-def load_data(target: LoadTarget, table: Table, data: bytes) -> None:
+def load_data(target: LoadTarget, table: Table, data: bytes, *, replace: bool = False) -> None:
     """JSON lines → one staged object → one load job; the same lines only once.
 
+    Args:
+        replace: The table as a whole, in place of what it held.
+
     Raises:
-        GoogleAPIError, OSError: See `load`. The object stays.
+        GoogleAPIError, OSError: See `load`. Object and table stay as they were.
     """
     name = staged_name(target.staging, table.name, data)
     write_object(name, data)
     client = target.make_client(target.project)
     try:
         client.create_dataset(target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
-        load(client, target.dataset, table, [name])
-    finally:
-        client.close()
-    FileSystems.delete([name])
-
-
-def replace_data(target: LoadTarget, table: Table, data: bytes) -> None:
-    """JSON lines → the table as a whole, in place of what it held.
-
-    Raises:
-        GoogleAPIError, OSError: See `load`. The table stays as it was.
-    """
-    name = staged_name(target.staging, table.name, data)
-    write_object(name, data)
-    client = target.make_client(target.project)
-    try:
-        client.create_dataset(target.dataset, exists_ok=True, timeout=CALL_TIMEOUT_S)
-        load(client, target.dataset, table, [name], replace=True)
+        load(client, target.dataset, table, [name], replace=replace)
     finally:
         client.close()
     FileSystems.delete([name])

@@ -127,4 +127,10 @@ def test_the_current_query_ranks_within_the_key():
     assert "PARTITION BY home_id, window_end ORDER BY publish_time DESC, heard DESC" in current_sql(
         "home", WINDOW_SCORES
     )
-    assert "FROM `home.batches`" in current_sql("home", BATCHES)
+    assert "FROM `home.batches` WHERE TRUE\n" in current_sql("home", BATCHES)
+
+
+def test_a_condition_bounds_what_is_ranked_and_so_the_partitions_that_are_read():
+    sql = current_sql("home", BATCHES, "publish_time >= TIMESTAMP '2026-03-01'")
+    inner = sql[sql.index("FROM (") : sql.index(") WHERE place = 1")]
+    assert "FROM `home.batches` WHERE publish_time >= TIMESTAMP '2026-03-01'" in inner

@@ -12,7 +12,7 @@ from schemas.warehouse import READINGS_SCORES
 from tests.transforms.homes import MINUTE0, close, minute_of_scores, score
 from transforms.compare_versions import alarms_of, compare_versions
 from transforms.elements import Score
-from transforms.read_scores import read_scores, score_of_row
+from transforms.read_scores import WITHIN_US, read_scores, score_of_row
 from transforms.score_closely import selects
 from transforms.write_warehouse import score_row
 
@@ -121,3 +121,29 @@ def test_rows_are_read_back_as_they_were_written_and_copies_once(tmp_path: Path)
     assert repr(found) == repr(wanted[0])  # NaN is not equal to itself
     assert len(list(read_scores(str(tmp_path), READINGS_SCORES, first_us, end_us + MINUTE_US))) == 2
     assert score_of_row(score_row(wanted[1])) == wanted[1]
+
+
+def test_a_question_to_bigquery_is_bounded_by_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Client:
+        def query_and_wait(self, sql: str, **_: object) -> list[object]:
+            asked.append(sql)
+            return []
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    monkeypatch.setattr("transforms.read_scores.bigquery_client", lambda _: Client())
+    assert list(read_scores("bigquery://p.home", READINGS_SCORES, 0, MINUTE_US)) == []
+    (sql,) = asked
+    assert "WHERE publish_time >= TIMESTAMP '1969-12-31T23:58:00.000000Z' AND publish_time <" in sql
+
+
+def test_what_arrived_more_than_a_day_late_is_not_compared(tmp_path: Path) -> None:
+    late = score("sound-kitchen", 9, "dog")
+    late = late._replace(publish_us=late.minute_us + 2 * WITHIN_US)
+    (tmp_path / "readings_scores").mkdir()
+    (tmp_path / "readings_scores" / "a.jsonl").write_text(json.dumps(score_row(late)))
+    found = read_scores(str(tmp_path), READINGS_SCORES, late.minute_us, late.minute_us + MINUTE_US)
+    assert list(found) == []

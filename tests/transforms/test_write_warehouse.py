@@ -20,10 +20,11 @@ from google.auth.credentials import AnonymousCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.warehouse import TABLES, WINDOW_SCORES, current_sql
+from schemas.warehouse import READINGS_SCORES, TABLES, WINDOW_SCORES, current_sql
 from tests.transforms.homes import home_window, minute_of_scores, score
 from tests.transforms.runs import run_batch, run_stream
 from transforms.elements import Receipt, Score, WindowScore
+from transforms.read_scores import read_scores
 from transforms.score_homes import fuse
 from transforms.warehouse_loads import (
     MAX_TRIES,
@@ -331,5 +332,8 @@ def test_a_stream_is_loaded_and_copies_are_read_past(stand_ins):
     current = current_sql("stream", TABLES["readings_scores"])
     assert query(stand_ins, f"SELECT COUNT(*) AS n FROM ({current})") == [{"n": 20}]
     assert query(stand_ins, current_sql("stream", WINDOW_SCORES))[0]["kind"] == WINDOW.kind
+    first_us = scores[0].minute_us
+    found = read_scores(f"bigquery://{stand_ins.project}.stream", READINGS_SCORES, first_us, first_us + 1)
+    assert sorted(one.reading_id for one in found) == sorted(one.reading_id for one in scores[:10])
     staged = stand_ins.data / "gcs" / ".cloudstorage" / stand_ins.bucket / "staging"
     assert not [file for file in staged.rglob("*.jsonl") if file.is_file()]
