@@ -16,11 +16,12 @@ from edge_client.clock import SECOND_US, Clock, Moment, moment, real_s
 from edge_client.config import GatewayConfig, SensorConfig
 from edge_client.flood import Purses
 from edge_client.intake import Arrival
-from edge_client.messages import MAX_AHEAD_US, believe_clock, parse_frame, parse_zigbee
-from edge_client.minute import MinuteBuffer, minute_of
-from edge_client.outbox import Change, Draft, IntakeRow, Outbox, OutboxUnavailable
+from edge_client.messages import believe_clock, parse_frame, parse_zigbee
+from edge_client.minute import minute_of
+from edge_client.minutes import Minutes
+from edge_client.outbox import Change, IntakeRow, Outbox, OutboxUnavailable
 from edge_client.pending import Pending
-from edge_client.policy import ALARM_LIVE_US, LivePolicy, UplinkPolicy, is_alarm
+from edge_client.policy import ALARM_LIVE_US, is_alarm
 from edge_client.rules import HomeRules, merged
 from edge_client.signals import NewId, Signal
 from schemas import hearthwatch_v1_pb2 as pb
@@ -32,7 +33,6 @@ _log = logging.getLogger(__name__)
 _NOTE: Final = "rules"
 _RETRY_S: Final = 1.0  # real seconds after the disk refused
 _MOST_PENDING: Final = 500  # messages that may wait for a commit
-_MOST_LATE: Final = 5  # minutes sealed late in one step: a message that comes now waits for no more
 _MOST_HELD: Final = 1_000  # messages in memory while the disk refuses: 10 MB at most
 
 
@@ -79,8 +79,6 @@ class Core:
         self._acknowledge, self._committed, self._redeliver = acknowledge, committed, redeliver
         self._sensors = {s.id: s for s in config.sensors}
         self.counts = Counts()
-        self.uplink = UplinkPolicy(config.uplink.policy)  # may be set at any time, by any thread
-        self._live, self._payloads_until_us = LivePolicy(config.gateway_id), 0  # elapsed
         self._pending = Pending()
         self._noted, self._retry_at_us = b"", 0  # elapsed
         self._commit_at_us: int | None = None  # elapsed
@@ -92,12 +90,10 @@ class Core:
         self._last_said: dict[str, Arrival] = {}  # of a flood: its end may be what is so now
         now = moment(clock)
         self.rules = HomeRules(config, now, new_id)
-        self._buffer = MinuteBuffer(config.gateway_id, config.sensors)
-        self._touched_us: dict[int, int] = {}  # minute → elapsed at its last arrival
+        self.minutes = Minutes(config, now)
         self._resumed = False
         with contextlib.suppress(OutboxUnavailable):  # the first step tries again, and tells
             self._resume(now)
-        self._next_minute_us = now.utc_us // MINUTE_US * MINUTE_US  # the live minute, to be sealed next
 
     def arrived(self, arrival: Arrival) -> None:
         """Take one message in. `step` makes it durable and acknowledges it."""
@@ -149,10 +145,7 @@ class Core:
         saved, sealed = self._outbox.note(_NOTE), self._outbox.sealed_sensors()
         kept = self._outbox.kept_frames()
         self.rules = HomeRules(self._config, now, self._new_id, merged(saved, self.rules.dump()))
-        self._buffer = MinuteBuffer(self._config.gateway_id, self._config.sensors, sealed)
-        for row in (*kept, *self._pending.frames):
-            self._rebuffer(row)
-        self._touched_us = dict.fromkeys(self._buffer.minutes, now.elapsed_us)
+        self.minutes.resume(sealed, (*kept, *self._pending.frames), now)
         self._resumed = True
 
     def _understand(self, arrival: Arrival, now: Moment, *, keep: bool) -> None:
@@ -182,14 +175,12 @@ class Core:
         self._signals(self.rules.frame(sensor, frame, now), now)
         if not keep:
             return
-        if not self._buffer.add_frame(frame):
+        if not self.minutes.add_frame(frame, now):
             self.counts.repeated += 1
             if not self._purses.pay(sensor.id, now.elapsed_us):
                 self._flood(sensor, now)
             return
-        minute_us = minute_of(frame)
-        self._touched_us[minute_us] = now.elapsed_us
-        self._pending.frames.append(IntakeRow(minute_us, RICH, sensor.id, now.utc_us, payload))
+        self._pending.frames.append(IntakeRow(minute_of(frame), RICH, sensor.id, now.utc_us, payload))
 
     def _zigbee(self, sensor: SensorConfig, arrival: Arrival, now: Moment, *, keep: bool) -> None:
         message = parse_zigbee(arrival.payload)
@@ -201,8 +192,7 @@ class Core:
             now.utc_us,
             arrival.payload,
         )
-        if keep and self._add_state(row):
-            self._touched_us[row.minute_us] = now.elapsed_us
+        if keep and self.minutes.add_state(row, now):
             self._pending.frames.append(row)
 
     def _flood(self, sensor: SensorConfig, now: Moment) -> None:
@@ -224,32 +214,6 @@ class Core:
                 with contextlib.suppress(BadInput):  # it was told already
                     self._zigbee(self._sensors[sensor_id], arrival, now, keep=not self._refused)
 
-    def _add_state(self, row: IntakeRow) -> bool:
-        """A Zigbee contact or motion message is a reading as well; others are events only."""
-        message, kind = parse_zigbee(row.payload), self._sensors[row.sensor_id].kind
-        state = None
-        if kind == "contact" and message.contact is not None:
-            state = not message.contact
-        elif kind == "motion":
-            state = message.occupancy
-        if state is None:
-            return False
-        self._buffer.add_state(row.sensor_id, state, row.received_us, message.battery)
-        return True
-
-    def _rebuffer(self, row: IntakeRow) -> None:
-        """A message that was durable before a restart."""
-        sensor = self._sensors.get(row.sensor_id)
-        try:
-            if sensor is None:
-                raise BadInput("no sensor of this home")
-            if row.channel == RICH:
-                self._buffer.add_frame(parse_frame(row.payload, sensor.id, sensor.wire_kind))
-            else:
-                self._add_state(row)
-        except BadInput as error:  # the configuration changed: it stays in the file
-            _log.error("%s: kept message of %s not used: %s", self._config.gateway_id, row.sensor_id, error)
-
     def _garbage(self, arrival: Arrival, why: str, sensor: SensorConfig | None, now: Moment) -> None:
         """Counted, told and acknowledged: it would come back for ever."""
         self.counts.garbage += 1
@@ -267,7 +231,7 @@ class Core:
 
     def send_payloads(self, us: int) -> None:
         """Under any policy, payloads travel live for so long from now on: somebody wants to look."""
-        self._payloads_until_us = max(self._payloads_until_us, self._clock.elapsed_us() + us)
+        self.minutes.send_payloads(self._clock.elapsed_us() + us)
 
     def _signals(self, signals: list[Signal], now: Moment) -> None:
         for signal in signals:
@@ -338,50 +302,15 @@ class Core:
                 self._signals(self.rules.storage(on, now), now)
 
     def _seal_if_due(self, now: Moment) -> None:
-        """Seal the live minute once it is over and whole or its grace is over; late ones after it."""
-        grace_us = self._real_us(self._config.seal_grace_s)
-        current_us = now.utc_us // MINUTE_US * MINUTE_US
-        if not self._next_minute_us <= current_us <= self._next_minute_us + 2 * MINUTE_US:
-            self._next_minute_us = current_us - MINUTE_US  # the clock was set, or we slept
-        live_us = self._next_minute_us
-        if live_us < current_us:
-            over_us = now.utc_us - (live_us + MINUTE_US)
-            if self._buffer.complete(live_us) or over_us >= grace_us:
-                self._seal(live_us, now)
-                self._next_minute_us = live_us + MINUTE_US
-        late = 0
-        for minute_us in self._buffer.minutes:
-            quiet_us = now.elapsed_us - self._touched_us.get(minute_us, 0)
-            left_behind = minute_us < live_us or minute_us > current_us + MAX_AHEAD_US  # clock set back
-            if left_behind and quiet_us >= grace_us:
-                self._seal(minute_us, now)
-                late += 1
-                if late == _MOST_LATE:
-                    break
-
-    def _seal(self, minute_us: int, now: Moment) -> None:
-        if self._pending.arrivals:
-            self._commit(now)  # one order on disk: intake, then the batch that replaces it
-        readings, sealed = self._buffer.peek(minute_us)
-        arming = self.rules.arming.snapshot()
-        payloads = self.uplink is UplinkPolicy.FULL or now.elapsed_us < self._payloads_until_us
-        split = self._live.split(minute_us, readings, arming, payloads=payloads)
-        self._outbox.commit(
-            Change(
-                now.utc_us,
-                arming,
-                drafts=[Draft(pb.LANE_MINUTES, split.live, packed=not payloads)],
-                sealed=sealed,
-                sealed_minutes=[minute_us],
-                raw={minute_us: split.later} if split.later else {},
-            )
-        )
-        self._buffer.commit(minute_us, sealed)
-        self._buffer.forget_before(minute_us - 2 * 60 * MINUTE_US)
-        self._touched_us.pop(minute_us, None)
-        self.counts.minutes += 1
-        self.counts.readings += len(readings)
-        self._committed(pb.LANE_MINUTES)
+        for minute_us in self.minutes.due(now, self._real_us(self._config.seal_grace_s)):
+            if self._pending.arrivals:
+                self._commit(now)  # one order on disk: intake, then the batch that replaces it
+            change = self.minutes.change(minute_us, self.rules.arming.snapshot(), now)
+            self._outbox.commit(change)
+            self.minutes.sealed(minute_us, change)
+            self.counts.minutes += 1
+            self.counts.readings += len(change.sealed)
+            self._committed(pb.LANE_MINUTES)
 
     def _wait_s(self, now: Moment) -> float:
         """Real seconds until the next deadline; at most a real quarter second."""

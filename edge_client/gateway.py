@@ -140,9 +140,9 @@ class Gateway:
             raise BadInput("uplink.policy is adaptive, limit: needs objects.bucket")
         if policy is UplinkPolicy.ADAPTIVE:
             load_features()
-        if policy is not self._core.uplink:
+        if policy is not self._core.minutes.uplink:
             _log.info("%s: uplink is %s from now on", self.config.gateway_id, policy)
-        self._core.uplink = policy
+        self._core.minutes.uplink = policy
 
     def send_payloads(self, seconds: float) -> None:
         """Payloads travel live for so many seconds of its clock, whatever the policy."""

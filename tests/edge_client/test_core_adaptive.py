@@ -55,9 +55,9 @@ def test_kept_payloads_survive_a_kill(adaptive):
 
 def test_policy_changes_at_run_time_from_the_next_minute_on(adaptive):
     one_minute(adaptive)
-    adaptive.core.uplink = UplinkPolicy.FULL
+    adaptive.core.minutes.uplink = UplinkPolicy.FULL
     one_minute(adaptive)
-    adaptive.core.uplink = UplinkPolicy.ADAPTIVE
+    adaptive.core.minutes.uplink = UplinkPolicy.ADAPTIVE
     one_minute(adaptive)
     kinds = [(len(body.readings), len(body.features)) for _, body in adaptive.sent(pb.LANE_MINUTES)]
     assert kinds == [(0, 3), (3, 0), (0, 3)]
