@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import google.cloud.storage as storage
 import typer
 from google.auth.credentials import AnonymousCredentials
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from local.config import Settings
 from local.emulators import use_stand_ins
@@ -24,21 +24,69 @@ from serving.registry import Registry
 from serving.signing import BadKey, Signer, TrustedKeys, make_key
 
 EXIT_REFUSED = 1
-app = typer.Typer(
-    help="The registry of models: versions, their states, and the way back. Without --registry: that of "
-    "the system on this machine.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+# Of the registry, its keys and storage, and of a conversion to ONNX that computes something else.
+REFUSALS = (cards.ModelRefused, BadStep, BadKey, StoreFailed, Conflict, FileExistsError, ArithmeticError)
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Where = Annotated[str, typer.Option("--registry", help="gs://BUCKET/FOLDER or a local folder.")]
-Key = Annotated[Path | None, typer.Option(help="PEM file of the private key that signs.")]
-Trusted = Annotated[Path | None, typer.Option(help="PEM file of the public keys that count.")]
-By = Annotated[str, typer.Option(help="Who does this.")]
+
+class _Refusing(TyperGroup):
+    """Commands whose refusals are one sentence and `EXIT_REFUSED`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except REFUSALS as error:
+            errors.print(str(error), markup=False)
+            raise typer.Exit(EXIT_REFUSED) from error
+
+
+app = typer.Typer(
+    cls=_Refusing,
+    help="The registry of models: versions, their states, and the way back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+By = Annotated[str, typer.Option(help="Who does this; none: you.")]
 Reason = Annotated[str, typer.Option(help="Why.")]
 Version = Annotated[str, typer.Argument(help="Like sound-2.")]
+
+
+@dataclass
+class _Chosen:
+    """Where the registry is and which keys belong to it; opened by the command that needs it."""
+
+    where: str
+    key: Path | None
+    trusted: Path | None
+
+    def registry(self) -> Registry:
+        return open_registry(Settings(), self.where, self.trusted)
+
+    def signer(self) -> Signer:
+        return Signer.read(self.key or Settings().registry_key)
+
+    def move(self, version: str, state: State, by: str, reason: str) -> None:
+        _say(self.registry().move(version, state, self.signer(), by=by or getpass.getuser(), reason=reason))
+
+
+class _Context(typer.Context):
+    obj: _Chosen
+
+
+@app.callback()
+def choose(
+    context: typer.Context,
+    registry: Annotated[
+        str,
+        typer.Option(help="gs://BUCKET/FOLDER or a local folder; none: that of the system on this machine."),
+    ] = "",
+    key: Annotated[Path | None, typer.Option(help="PEM file of the private key that signs.")] = None,
+    trusted: Annotated[Path | None, typer.Option(help="PEM file of the public keys that count.")] = None,
+) -> None:
+    """Take what all commands share."""
+    context.obj = _Chosen(registry, key, trusted)
 
 
 def open_registry(settings: Settings, where: str = "", trusted: Path | None = None) -> Registry:
@@ -72,26 +120,23 @@ def seed(settings: Settings) -> None:
 
 
 @app.command("list")
-def list_versions(registry: Where = "", trusted: Trusted = None) -> None:
+def list_versions(context: _Context) -> None:
     """Show every version with its state and what was measured."""
-    with _refusals():
-        opened = open_registry(Settings(), registry, trusted)
-        table = Table("version", "state", "since", "by", "reason", "figure", box=None)
-        for line in opened.lines():
-            channel = opened.channel(line)
-            for version, state in channel.states.items():
-                last = next((s for s in reversed(channel.steps) if s.version == version), None)
-                told = (_moment(last.at_us), last.by, last.reason) if last else ("", "", "")
-                table.add_row(version, state, *told, _figure(opened, version))
-        console.print(table)
+    opened = context.obj.registry()
+    table = Table("version", "state", "since", "by", "reason", "figure", box=None)
+    for line in opened.lines():
+        channel = opened.channel(line)
+        for version, state in channel.states.items():
+            last = next((s for s in reversed(channel.steps) if s.version == version), None)
+            told = (_moment(last.at_us), last.by, last.reason) if last else ("", "", "")
+            table.add_row(version, state, *told, _figure(opened, version))
+    console.print(table)
 
 
 @app.command()
 def publish(
+    context: _Context,
     card: Annotated[Path, typer.Argument(help="The card's JSON file, its weights beside it.")],
-    registry: Where = "",
-    key: Key = None,
-    trusted: Trusted = None,
     by: By = "",
     reason: Reason = "",
     as_onnx: Annotated[
@@ -99,78 +144,55 @@ def publish(
     ] = "",
 ) -> None:
     """Add a version, as candidate."""
-    with _refusals():
-        opened, signer = _opened(registry, key, trusted)
-        model = cards.load(card)
-        if as_onnx:
-            from local.training import to_onnx
+    opened, signer = context.obj.registry(), context.obj.signer()
+    model = cards.load(card)
+    if as_onnx:
+        from local.training import to_onnx
 
-            model = to_onnx.as_onnx(*model, as_onnx)
-        version = opened.publish(*model, signer, by=by or getpass.getuser(), reason=reason)
-        console.print(f"{version} is published.", markup=False)
+        model = to_onnx.as_onnx(*model, as_onnx)
+    version = opened.publish(*model, signer, by=by or getpass.getuser(), reason=reason)
+    console.print(f"{version} is published.", markup=False)
 
 
 @app.command()
 def promote(
+    context: _Context,
     version: Version,
-    to: Annotated[str, typer.Option(help="shadow or fleet; none: the next step.")] = "",
-    registry: Where = "",
-    key: Key = None,
-    trusted: Trusted = None,
+    to: Annotated[
+        Literal["shadow", "fleet"] | None, typer.Option(help="How far; none: the next step.")
+    ] = None,
     by: By = "",
     reason: Reason = "",
 ) -> None:
     """Take a version one step: candidate to shadow, shadow to fleet."""
-    with _refusals():
-        opened, signer = _opened(registry, key, trusted)
-        state = opened.channel(version.rpartition("-")[0]).states.get(version)
-        wanted: State = "fleet" if to == "fleet" or (not to and state == "shadow") else "shadow"
-        if to not in ("", "shadow", "fleet"):
-            raise BadStep(f"--to is {to!r}, known: shadow, fleet")
-        _say(opened.move(version, wanted, signer, by=by or getpass.getuser(), reason=reason))
+    channel = context.obj.registry().channel(version.rpartition("-")[0])
+    following: State = "fleet" if channel.states.get(version) == "shadow" else "shadow"
+    context.obj.move(version, to or following, by, reason)
 
 
 @app.command()
-def demote(
-    version: Version,
-    registry: Where = "",
-    key: Key = None,
-    trusted: Trusted = None,
-    by: By = "",
-    reason: Reason = "",
-) -> None:
+def demote(context: _Context, version: Version, by: By = "", reason: Reason = "") -> None:
     """Make a version candidate again: out of the shadow, or after it was withdrawn."""
-    with _refusals():
-        opened, signer = _opened(registry, key, trusted)
-        _say(opened.move(version, "candidate", signer, by=by or getpass.getuser(), reason=reason))
+    context.obj.move(version, "candidate", by, reason)
 
 
 @app.command()
 def rollback(
+    context: _Context,
     line: Annotated[str, typer.Argument(help="sound, sound_large, motion, air or contact.")],
-    registry: Where = "",
-    key: Key = None,
-    trusted: Trusted = None,
     by: By = "",
     reason: Reason = "",
 ) -> None:
     """Bring back what served before. Running pipelines follow within half a minute."""
-    with _refusals():
-        opened, signer = _opened(registry, key, trusted)
-        _say(opened.rollback(line, signer, by=by or getpass.getuser(), reason=reason))
+    opened, signer = context.obj.registry(), context.obj.signer()
+    _say(opened.rollback(line, signer, by=by or getpass.getuser(), reason=reason))
 
 
 @app.command("make-key")
 def make_a_key(out: Annotated[Path, typer.Argument(help="Where; the public key comes beside it.")]) -> None:
     """Make a key pair for a registry."""
-    with _refusals():
-        make_key(out)
-        console.print(f"{out} signs; give {out.with_suffix('.pub')} to the workers.", markup=False)
-
-
-def _opened(where: str, key: Path | None, trusted: Path | None) -> tuple[Registry, Signer]:
-    settings = Settings()
-    return open_registry(settings, where, trusted), Signer.read(key or settings.registry_key)
+    make_key(out)
+    console.print(f"{out} signs; give {out.with_suffix('.pub')} to the workers.", markup=False)
 
 
 def _say(channel: Channel) -> None:
@@ -190,15 +212,6 @@ def _figure(registry: Registry, version: str) -> str:
         return f"refused: {refusal}"
     real = [figure for figure in figures if figure.origin == "real"] or figures
     return f"{real[0].name} {real[0].value:.3f} ({real[0].data})" if real else ""
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except (cards.ModelRefused, BadStep, BadKey, StoreFailed, Conflict, FileExistsError) as error:
-        errors.print(str(error), markup=False)
-        raise typer.Exit(EXIT_REFUSED) from error
 
 
 @app.command()

@@ -29,7 +29,7 @@ LOCK: Final = FOLDER / "requirements.lock"
 GLIBC: Final = (2, 39)
 SUITE: Final = "trixie"
 PYTHON: Final = "3.13"  # of that Debian
-_COMPLETE: Final = ".complete"
+COMPLETE: Final = ".complete"
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _SYSTEM: Final = ("/dev", "/etc/hosts", "/etc/resolv.conf")  # of this machine, seen inside as well
 _PACKAGES: Final = f"usr/local/lib/python{PYTHON}/dist-packages"
@@ -66,12 +66,12 @@ def ensure(settings: Settings, say: Callable[[str], None]) -> Path:
         MissingTool: It cannot be made here; the sentence says what is missing.
     """
     home = folder(settings)
-    if (home / _COMPLETE).exists():
+    if (home / COMPLETE).exists():
         return home
     if not UV.exists():
         raise MissingTool("The installer of Python packages is missing; run `make setup`.")
     with _locked(home):
-        if (home / _COMPLETE).exists():
+        if (home / COMPLETE).exists():
             return home
         began = time.monotonic()
         say("TFX's environment is made once, about two minutes")
@@ -90,7 +90,7 @@ def ensure(settings: Settings, say: Callable[[str], None]) -> Path:
             target = ["--python", str(home / "bin" / "python")]
         say("Python packages of TFX")
         _run([str(UV), "pip", "sync", "--quiet", "--require-hashes", *target, str(LOCK)], ROOT, {})
-        (home / _COMPLETE).touch()
+        (home / COMPLETE).touch()
         say(f"TFX's environment is ready after {time.monotonic() - began:.0f} s")
     return home
 

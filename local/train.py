@@ -18,17 +18,20 @@ from local.config import ROOT, Settings
 from local.tools import MissingTool
 from local.training import corpora
 from pipelines import compact
+from pipelines.train import PUBLISHED
 from schemas.warehouse import TRAINING_READINGS
 from transforms.warehouse_loads import load_target, merge_data
 from transforms.write_warehouse import json_line
 
 # A demo lasts minutes: of so few readings a thousandth would be none.
 SAMPLE = 0.1
+# Exit codes beside those of pipelines.train, 0, 2, 3 and 4.
+ARCHIVE_UNREADABLE, NOT_HERE = 1, 5
 Say = Callable[[str], None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: that of pipelines.train; 1 the archive could not be read, 4 something is missing here."""
+    """Exit code: that of pipelines.train; `ARCHIVE_UNREADABLE`; `NOT_HERE`: a program is missing here."""
     parser = argparse.ArgumentParser(
         prog="python -m local.train", description=__doc__, epilog="Other options go to pipelines.train."
     )
@@ -48,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             return run(settings, say, known.family, known.sample, everything_runs, rest)
     except MissingTool as error:
         print(f"train: {error}", file=sys.stderr)
-        return 4
+        return NOT_HERE
 
 
 @contextlib.contextmanager
@@ -85,7 +88,7 @@ def run(
             ]
         )
         if code:
-            return 1
+            return ARCHIVE_UNREADABLE
     else:
         say(f"no homes were ever enrolled in {settings.run}: only the corpora are there")
     say("corpora → training table")
@@ -99,7 +102,7 @@ def run(
         *(f"--temp=gs://{settings.bucket}/temp", f"--code={commit()}", "--fleet=synthetic", *rest),
     ]
     code = subprocess.run(train_command(settings, flags), check=False).returncode
-    if code == 0:
+    if code == PUBLISHED:
         say("next: `hearthwatch models list`, then `hearthwatch models promote` for shadow and fleet")
     return code
 

@@ -13,14 +13,15 @@ from local.signals.accel import Incident, accel_minute
 from local.signals.air import T_SQUARED, Activity, RoomAir
 from local.signals.pir import Movement, pir_minute
 from schemas.features import air_features, contact_features, motion_features
+from schemas.labels import CLASSES
 
 Rng = np.random.Generator
 
-MOTION_CLASSES: Final = ("nobody", "person", "pet", "draught")
-CONTACT_CLASSES: Final = ("rest", "knock", "open_close", "forced")
+MOTION_CLASSES: Final = CLASSES["motion"]
+CONTACT_CLASSES: Final = CLASSES["contact"]
 # No "occupied": one minute of air does not tell it. A first model that had the class was no better than
 # chance on both UCI rooms; occupancy is the motion sensors' to say.
-AIR_CLASSES: Final = ("normal", "cooking", "fire", "co")
+AIR_CLASSES: Final = CLASSES["air"]
 FIRE_SHOWS_C: Final = 2.0  # a minute counts as fire once the place is this much warmer,
 FIRE_SHOWS_CO_PPM: Final = 10.0  # or this much more CO,
 FIRE_SHOWS_CO2_PPM: Final = 200.0  # or CO2 is there; before, no air sensor could know

@@ -7,12 +7,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipelines.training.intervals import wilson
+from pipelines.training.intervals import Origin, figure
 from pipelines.training.query import FLEET
 from schemas.features import FEATURE_NAMES
 from serving.cards import DataSource, Figure
 
-Origin = Literal["real", "synthetic"]
 Use = Literal["trained", "tested"]
 # Of each corpus beside the fleet: where it comes from, and under which licence.
 CORPORA: dict[str, tuple[Origin, str]] = {
@@ -91,22 +90,10 @@ def measured(seen: Seen, said: NDArray[np.intp], classes: Sequence[str], fleet: 
         here = seen.corpora == corpus
         right = (said == seen.labels)[here]
         origin, _ = _about(corpus, fleet)
-        made.append(_figure("accuracy", corpus, origin, right))
+        data = f"{corpus}, homes that were not trained on"
+        made.append(figure("accuracy", origin, data, right))
         for index, name in enumerate(classes):
             chosen = seen.labels[here] == index
             if chosen.any():
-                made.append(_figure(f"recall of {name}", corpus, origin, right[chosen]))
+                made.append(figure(f"recall of {name}", origin, data, right[chosen]))
     return made
-
-
-def _figure(name: str, corpus: str, origin: Origin, hits: NDArray[np.bool_]) -> Figure:
-    low, high = wilson(int(hits.sum()), hits.size)
-    return Figure(
-        name=name,
-        origin=origin,
-        data=f"{corpus}, homes that were not trained on",
-        value=round(float(hits.mean()), 4),
-        low=round(low, 4),
-        high=round(high, 4),
-        n=int(hits.size),
-    )

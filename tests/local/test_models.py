@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from local import credentials, models, parts
 from local.cli import app
 from local.config import Settings, isolated
+from local.training import to_onnx
 from serving import cards
 
 PACKAGE = cards.WEIGHTS / "contact-1.json"
@@ -23,9 +24,7 @@ def run(tmp_path: Path):  # type: ignore[no-untyped-def]
     where = [f"--registry={tmp_path / 'registry'}", f"--trusted={key.with_suffix('.pub')}"]
 
     def call(*words: str) -> tuple[int, str]:
-        more = [] if words[0] == "make-key" else where
-        signing = [f"--key={key}"] if words[0] not in ("list", "make-key") else []
-        done = CliRunner().invoke(app, ["models", *words, *more, *signing])
+        done = CliRunner().invoke(app, ["models", *where, f"--key={key}", *words])
         return done.exit_code, done.output
 
     assert call("make-key", str(key))[0] == 0
@@ -45,16 +44,31 @@ def test_a_version_is_published_promoted_and_listed_with_who_and_why(run) -> Non
     ("words", "said"),
     [
         (("promote", "contact-7"), "contact-7.json is missing"),
-        (("promote", "contact-1", "--to=moon"), "--to is 'moon'"),
         (("rollback", "contact"), "no version of contact is in the fleet"),
     ],
-    ids=["unknown version", "unknown state", "nothing to roll back"],
+    ids=["unknown version", "nothing to roll back"],
 )
 def test_what_cannot_be_done_exits_1_and_says_why(run, words: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
     run("publish", str(PACKAGE))
     code, output = run(*words)
     assert code == 1
     assert said in output
+
+
+def test_a_state_that_nobody_knows_is_a_bad_option_also_where_there_is_no_registry(run) -> None:  # type: ignore[no-untyped-def]
+    code, output = run("promote", "contact-1", "--to=moon")
+    assert code == 2
+    assert "'moon' is not one of 'shadow', 'fleet'" in output
+
+
+def test_weights_that_compute_something_else_as_onnx_are_refused_in_one_sentence(  # type: ignore[no-untyped-def]
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*_: object) -> None:
+        raise ArithmeticError("contact-2.onnx differs by 0.5, limit 0.0001")
+
+    monkeypatch.setattr(to_onnx, "as_onnx", differs)
+    assert run("publish", str(PACKAGE), "--as-onnx=2") == (1, "contact-2.onnx differs by 0.5, limit 0.0001\n")
 
 
 @pytest.fixture

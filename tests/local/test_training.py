@@ -6,6 +6,7 @@ import pytest
 
 from local.training import convert, measure, nets
 from local.training.examples import Examples
+from pipelines.training import intervals
 from serving.cards import MAX_PARITY
 
 
@@ -45,7 +46,7 @@ def test_a_conversion_that_differs_is_refused(learnt, monkeypatch):
     ids=["none", "all", "half"],
 )
 def test_wilson_intervals(hits, n, low, high):
-    assert measure.wilson(hits, n) == pytest.approx((low, high), abs=0.001)
+    assert intervals.wilson(hits, n) == pytest.approx((low, high), abs=0.001)
 
 
 def test_recall_is_counted_by_class():
