@@ -26,7 +26,7 @@ from serving.interpreter import LoadedModel
 
 SEED: Final = 77
 RULES_HOMES, RULES_DAYS = 6, 61  # a home-year
-SCORED_HOMES, SCORED_MINUTES = 24, 60
+SCORED_HOMES, SCORED_MINUTES = 12, 60
 FIRST_DAY: Final = 20_416  # since 1970
 _DATA: Final = "local.simulator"
 _WORK_S: Final = 10 * 3600  # when most homes with workers stand empty

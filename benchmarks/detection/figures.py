@@ -59,6 +59,15 @@ def proportion(
     }
 
 
+def at_least(events: int, n: int) -> float:
+    """One-sided 95 % lower bound of a share, exact (Clopper and Pearson).
+
+    >>> round(at_least(300, 300), 3)
+    0.99
+    """
+    return float(stats.beta.ppf(1 - CONFIDENCE, events, n - events + 1)) if events else 0.0
+
+
 def rate(
     name: str, events: int, exposure: float, unit: str, origin: Origin, data: str, *, note: str = ""
 ) -> Figure:
