@@ -19,6 +19,7 @@ from typing import Any, Final
 from benchmarks import report
 from benchmarks.detection import page
 from benchmarks.detection.figures import check
+from local.config import ROOT
 
 PARTS: Final = ("fire", "co", "occupancy", "home", "speed", "sound", "corpora", "cascade")
 _LOG = logging.getLogger(__name__)
@@ -33,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     load = report.load_1min()
+    commit = report.commit(ROOT)  # before what is renewed here counts as a change
     found = {}
     for name in options.part or PARTS:
-        found[name] = measured(name)
+        found[name] = measured(name) | {"commit": commit}
         if options.docs:
             page.renew(name, found[name], page.PAGE, page.RESULTS)
     whole = report.document("detection", {"parts": found}, [], load)

@@ -9,14 +9,17 @@ from benchmarks.detection import figures, plots
 from benchmarks.detection.page import table
 
 MODELS: Final = ("small", "large")
+_SIRENS: Final = "SESA's even sirens"
+_OTHERS: Final = "ESC-10 fold 5, household_cc's odd files"
 
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
-    """Classes with calibration; SESA."""
+    """Classes with calibration; SESA; disturbance."""
     known = {(f["name"], f["data"]): f for f in found["figures"]}
     return {
         "classes": _class_table(found, known),
         "sesa": _sesa_table(known),
+        "disturbed": _disturbed_table(known, found["robustness"]),
     }
 
 
@@ -74,6 +77,21 @@ def _sesa_table(known: Known) -> str:
         for name in names
     ]
     return table(["SESA's files", "", *MODELS], rows)
+
+
+def _disturbed_table(known: Known, found: dict[str, Any]) -> str:
+    """Each condition at its mildest, by the counts of the curves, and at its hardest, with intervals."""
+    rows = []
+    for curve in found["curves"]:
+        mild, hard = (f"{curve['levels'][place]:g} {curve['unit']}" for place in (0, -1))
+        for tier in MODELS:
+            cells = [f"{curve[f'recalled, {tier}'][0]}/{found['n']['sirens']} at {mild}"]
+            for what, data in (("siren recalled", _SIRENS), ("false alarm", _OTHERS)):
+                cells.append(share(known, f"{what}, {curve['condition']} of {hard}, {tier}", data))
+            first = tier == MODELS[0]
+            rows.append([curve["condition"] if first else "", hard if first else "", tier, *cells])
+    head = ["disturbance", "at its hardest", "model", "sirens recalled when mild", "when hard"]
+    return table([*head, "false alarms when hard"], rows)
 
 
 def draw(found: dict[str, Any], folder: Path) -> None:

@@ -40,6 +40,17 @@ def test_the_naive_rule_trips_where_co2_stands_100_ppm_higher() -> None:
     assert fire.co2_rule_s(air) == 20
 
 
+def test_the_naive_rule_counts_each_rise_of_a_lived_in_room_once() -> None:
+    """People come in twice; the slow rise of a night is none."""
+    co2 = np.concatenate([np.linspace(420, 620, 120), [800.0] * 30, [450.0] * 30, [700.0] * 30])
+    minutes = [dt.datetime(2020, 1, 1) + dt.timedelta(minutes=m) for m in range(co2.size)]
+    flat = np.full(co2.size, 21.0, np.float32)
+    room = RoomMinutes(
+        "x", minutes, co2.astype(np.float32), flat, flat, flat > 30, np.zeros(co2.size, np.int16)
+    )
+    assert fire.co2_rule_alarms(room) == 2
+
+
 def test_a_lagging_sensor_has_two_thirds_of_a_step_after_its_time() -> None:
     step = _curve(100, 21.0 + 10.0 * (np.arange(100) >= 10))
     seen = fire.lag(step)[10 + int(LAG_S[3]) - 1, 3]
