@@ -106,6 +106,8 @@ class Caller:
             self._connections[name] = _Connection(self._target)
         connection, deadline, why = self._connections[name], Deadline.from_timeout(timeout_s), ""
         for _ in range(_TRIES):
+            if self._closed:  # which is why the try before ended
+                raise CallFailed("CANCELLED", "closed")
             stream = connection.request(
                 path, Cardinality.UNARY_UNARY, bytes, bytes, deadline=deadline, metadata=metadata
             )

@@ -410,9 +410,12 @@ def test_call_under_way_fails_when_its_connection_is_closed(echo):
         with connected(port) as call:
             slow = pool.submit(call, PATH, b"slow", [], 20)
             wait(lambda: echo.calls == 1)
-        with pytest.raises(CallFailed):
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < 5
+        with pytest.raises(CallFailed, match="closed"):
             slow.result(5)
         release.set()
+    assert echo.calls == 1
 
 
 def test_closed_channel_makes_no_call(echo):
