@@ -71,7 +71,9 @@ def build(root: Any, config: MonitorConfig, io: Io, models: Models | None) -> Bu
     if models:
         read = readings | "ScoreReadings" >> ScoreReadings(models.small, models.shadows)
         close = read.selected | "ScoreClosely" >> ScoreClosely(models.large, config.accelerator)
-        scores, shadows = (read.scores, close) | "JoinScores" >> beam.Flatten(), read.shadows
+        scores = (read.scores, close.scores) | "JoinScores" >> beam.Flatten()
+        if read.shadows is not None:
+            shadows = (read.shadows, close.shadows) | "JoinShadows" >> beam.Flatten()
         said = (scores, read.unscored) | "JoinUnscored" >> beam.Flatten()
         tracked = (said, decoded.summaries) | "TrackHomes" >> TrackHomes(
             report_holes=set(config.lanes) == set(LANES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -91,8 +92,26 @@ class ReadingModelHandler(ModelHandler[NDArray[Any], list[LabelScores], LiveMode
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 
-class CloseModelHandler(ModelHandler[NDArray[Any], LabelScores, LiveModel]):
+class CloseScores(NamedTuple):
+    """What the large models say of one reading: the fleet's, and the one that is watched."""
+
+    fleet: LabelScores
+    shadow: LabelScores
+
+
+@dataclass
+class CloseModels:
+    """The large models of a family in this process. `shadow`: None without a registry to say which."""
+
+    fleet: LiveModel
+    shadow: LiveModel | None
+
+
+class CloseModelHandler(ModelHandler[NDArray[Any], CloseScores, CloseModels]):
     """Scores single inputs by the large model of a family, batched over time.
+
+    A version in the shadow looks at the same batch: the readings that the small model selects have crossed
+    to here already, and a step of its own would hold them in keyed state once more.
 
     Args:
         wait_s: How long a batch may wait for more; None: batches within a bundle, for bounded input.
@@ -104,20 +123,30 @@ class CloseModelHandler(ModelHandler[NDArray[Any], LabelScores, LiveModel]):
         self._source = source
         self._wait_s = wait_s
 
-    def load_model(self) -> LiveModel:
-        """The family's large model; none may be configured, and then every verdict is `NOTHING`."""
-        return LiveModel(self._source, self._family, "large")
+    def load_model(self) -> CloseModels:
+        """The family's large models; where there is none every verdict is `NOTHING`."""
+        shadow = LiveModel(self._source, self._family, "large", "shadow") if self._source.registry else None
+        return CloseModels(LiveModel(self._source, self._family, "large"), shadow)
 
     def run_inference(
         self,
         batch: Sequence[NDArray[Any]],
-        model: LiveModel,
+        model: CloseModels,
         inference_args: Mapping[str, Any] | None = None,
-    ) -> Iterable[LabelScores]:
-        """Inputs → verdicts, in order."""
+    ) -> Iterable[CloseScores]:
+        """Inputs → verdicts, in order. A shadow that fails is counted and says nothing."""
         del inference_args
-        loaded = _count_and_take(model)
-        return label_scores(loaded, np.stack(batch)) if loaded else [NOTHING] * len(batch)
+        inputs = np.stack(batch)
+        nothing = [NOTHING] * len(batch)
+        loaded = _count_and_take(model.fleet)
+        fleet = label_scores(loaded, inputs) if loaded else nothing
+        watched = _count_and_take(model.shadow) if model.shadow else None
+        try:
+            shadow = label_scores(watched, inputs) if watched else nothing
+        except (RuntimeError, ValueError):  # what the runtimes raise
+            Metrics.counter("ScoreClosely", "scores_shadow_failed").inc(len(batch))
+            shadow = nothing
+        return map(CloseScores, fleet, shadow)
 
     def get_num_bytes(self, batch: Sequence[NDArray[Any]]) -> int:
         """Bytes of the inputs."""

@@ -23,6 +23,15 @@ class Verdict(Protocol):
     def model_version(self) -> str: ...
 
 
+class CloseVerdict(Protocol):
+    """What the large models say of a reading: the fleet's, and the one in the shadow."""
+
+    @property
+    def fleet(self) -> Verdict: ...
+    @property
+    def shadow(self) -> Verdict: ...
+
+
 def model_score(blank: Score, verdict: Verdict) -> Score | None:
     """The score that a model's verdict makes; None if it is no probability for each label."""
     probabilities = [float(p) for p in verdict.probabilities]

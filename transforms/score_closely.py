@@ -3,21 +3,23 @@
 The second step of the cascade. Nothing waits for it: the small model's score is on its way already, and
 this one takes its place in the home's window when it comes. Readings are batched over bundles for at most
 `WAIT_S` (Beam keeps them in keyed state so long, and sends them where the large model is: to a pool with a
-GPU, if the job asks for one); bounded input is batched within its bundles.
+GPU, if the job asks for one); bounded input is batched within its bundles. A large version in the shadow
+looks at the same batches, and what it says goes to the warehouse alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from schemas.models import LARGE_FAMILIES
 from transforms.elements import Score
-from transforms.model_score import Verdict, model_score
+from transforms.model_score import CloseVerdict, model_score
 from transforms.score_homes import VOICES
 
 WAIT_S: Final = 0.2
@@ -28,6 +30,7 @@ WATCHED: Final = {
 }
 SELECT_AT: Final = 0.15
 MIN_RAM: Final = "8GB"
+_SHADOWS: Final = "shadows"
 
 
 def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) -> bool:
@@ -40,12 +43,24 @@ def selects(family: str, labels: Sequence[str], probabilities: Sequence[float]) 
     return sum(p for label, p in zip(labels, probabilities, strict=True) if label in watched) >= SELECT_AT
 
 
-class ScoreClosely(beam.PTransform):
-    """(small model's Score, model input) → Score, none where no large model serves.
+class ScoredClosely(NamedTuple):
+    """Outputs of ScoreClosely.
 
     Attributes:
-        handler: Makes the handler, given how long a batch may wait for more, None: within its bundle
-            (serving.handlers.CloseModelHandler).
+        scores: What the large model says; none where none serves.
+        shadows: What the version in the shadow says of the same readings.
+    """
+
+    scores: PCollection[Score]
+    shadows: PCollection[Score]
+
+
+class ScoreClosely(beam.PTransform):
+    """(small model's Score, model input) → `ScoredClosely`.
+
+    Attributes:
+        handler: Makes the handler, given how long a batch may wait for more, None: within its bundle; it
+            yields a `CloseVerdict` of each input (serving.handlers.CloseModelHandler).
         accelerator: Dataflow's resource hint ("type:nvidia-l4;count:1;install-nvidia-driver"), "" for none.
     """
 
@@ -61,24 +76,34 @@ class ScoreClosely(beam.PTransform):
             infer = infer.with_resource_hints(accelerator=self.accelerator, min_ram=MIN_RAM)
         verdicts, failures = selected | "ScoreLarge" >> infer
         _ = failures.failed_inferences | "CountFailures" >> beam.ParDo(_CountFailures())
-        return verdicts | "ReadScores" >> beam.ParDo(_ReadScores())
+        read = verdicts | "ReadScores" >> (
+            beam.ParDo(_ReadScores())
+            .with_output_types(Score, shadows=Score)
+            .with_outputs(_SHADOWS, main="scores")
+        )
+        return ScoredClosely(read.scores, read.shadows)
 
 
-@beam.typehints.with_output_types(Score)
 class _ReadScores(beam.DoFn):
-    """(Score, verdict) → the verdict's Score."""
+    """(Score, verdict) → the verdict's Score; tagged the shadow's."""
 
     def __init__(self) -> None:
         self._out = Metrics.counter("ScoreClosely", "scores_out")
         self._absent = Metrics.counter("ScoreClosely", "scores_absent")
+        self._shadow = Metrics.counter("ScoreClosely", "scores_shadow")
 
-    def process(self, element: tuple[Score, Verdict]) -> Iterable[Score]:
-        score = model_score(*element)
+    def process(self, element: tuple[Score, CloseVerdict]) -> Iterator[Any]:
+        small, verdict = element
+        score = model_score(small, verdict.fleet)
         if score is None:  # no number, or no large model is configured
             self._absent.inc()
-            return ()
-        self._out.inc()
-        return (score,)
+        else:
+            self._out.inc()
+            yield score
+        watched = model_score(small, verdict.shadow)
+        if watched is not None:
+            self._shadow.inc()
+            yield TaggedOutput(_SHADOWS, watched)
 
 
 class _CountFailures(beam.DoFn):

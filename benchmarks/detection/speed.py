@@ -75,7 +75,7 @@ class Cascade(beam.PTransform):
     def expand(self, readings):  # type: ignore[no-untyped-def]
         read = readings | "ScoreReadings" >> ScoreReadings(self.models.small)
         close = read.selected | "ScoreClosely" >> ScoreClosely(self.models.large)
-        return (read.scores, close) | "JoinScores" >> beam.Flatten()
+        return (read.scores, close.scores) | "JoinScores" >> beam.Flatten()
 
 
 def _cascade(readings: Mapping[str, list[AcceptedReading]], models: Models) -> dict[str, Any]:

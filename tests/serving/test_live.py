@@ -18,7 +18,8 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption
 
 from serving import cards, live
-from serving.handlers import NOTHING, CloseModelHandler, ReadingModelHandler
+from serving.cards import ModelCard
+from serving.handlers import NOTHING, CloseModelHandler, CloseScores, ReadingModelHandler
 from serving.live import LiveModel, ModelSource
 from serving.objects import BucketStore
 from tests.serving.models import KeptRegistry, shipped
@@ -226,11 +227,7 @@ def test_a_packaged_large_model_stays_until_the_registry_has_one(registry, sourc
     assert packaged.startswith("sound_large-")
     model.refresh()
     assert _version(model) == packaged
-    card, weights = cards.load(cards.find("sound", tier="large"))
-    next_card = card.model_copy(
-        update={"version": "9", "weights": f"sound_large-9{Path(card.weights).suffix}"}
-    )
-    registry.publish(next_card, weights, registry.signer, by="test")
+    registry.publish(*_large("9"), registry.signer, by="test")
     model.refresh()
     assert _version(model) == packaged, "a candidate serves nobody"
     registry.move("sound_large-9", "fleet", registry.signer, by="test")
@@ -312,5 +309,34 @@ def test_processes_of_a_machine_share_one_file_of_weights_and_repair_it(tmp_path
 def test_without_a_large_model_the_second_step_says_nothing() -> None:
     handler = CloseModelHandler("motion")
     model = handler.load_model()
-    assert model.current is None
-    assert list(handler.run_inference([np.zeros(4, np.float32)] * 2, model)) == [NOTHING, NOTHING]
+    assert (model.fleet.current, model.shadow) == (None, None)
+    said = list(handler.run_inference([np.zeros(4, np.float32)] * 2, model))
+    assert said == [CloseScores(NOTHING, NOTHING)] * 2
+
+
+def _large(version: str) -> tuple[ModelCard, bytes]:
+    card, weights = cards.load(cards.find("sound", tier="large"))
+    named = f"sound_large-{version}{Path(card.weights).suffix}"
+    return card.model_copy(update={"version": version, "weights": named}), weights
+
+
+def test_a_large_version_in_the_shadow_looks_at_the_same_readings_and_its_failure_costs_only_its_own(
+    registry, source, monkeypatch
+) -> None:
+    registry.publish(*_large("9"), registry.signer, by="test")
+    registry.move("sound_large-9", "shadow", registry.signer, by="test")
+    handler = CloseModelHandler("sound", source)
+    models = handler.load_model()
+    batch = [np.zeros(models.fleet.current.card.input_shape, np.uint8)] * 2
+    said = list(handler.run_inference(batch, models))
+    assert [(one.fleet.model_version, one.shadow.model_version) for one in said] == [
+        (_version(models.fleet), "sound_large-9")
+    ] * 2
+    assert {one.fleet.probabilities for one in said} == {one.shadow.probabilities for one in said}
+
+    def fail(_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(models.shadow.current, "probabilities", fail)
+    again = list(handler.run_inference(batch, models))
+    assert again == [CloseScores(one.fleet, NOTHING) for one in said]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from apache_beam.ml.inference.base import ModelHandler
 
 from schemas.readings import LOG_MEL_SHAPE
+from serving.handlers import CloseModelHandler
+from serving.live import PACKAGED
 from tests.transforms.homes import publish_us, score
 from tests.transforms.runs import run_batch, run_stream
 from tests.transforms.test_score_readings import FakeModel, Said
@@ -18,11 +21,19 @@ from transforms.score_closely import WAIT_S, ScoreClosely, selects
 LABELS = ("dog", "smoke_alarm")
 
 
-class LargeHandler(ModelHandler):
-    """Says "smoke_alarm" with the mean of its input; notes the batches it got and the wait it was given."""
+class CloseSaid(NamedTuple):
+    """A `CloseVerdict`."""
 
-    def __init__(self, wait_s: float | None, answer: Any = None) -> None:
+    fleet: Said
+    shadow: Said
+
+
+class LargeHandler(ModelHandler):
+    """Says "smoke_alarm" with the mean of its input, `shadow` for the version in the shadow."""
+
+    def __init__(self, wait_s: float | None, answer: Any = None, shadow: Any = ()) -> None:
         super().__init__()
+        self.shadow = shadow
         self.wait_s = wait_s
         self.answer = answer
 
@@ -36,7 +47,8 @@ class LargeHandler(ModelHandler):
         for seen in batch:
             p = seen.mean() / 255
             said = (1 - p, p) if self.answer is None else self.answer
-            yield Said("", 0.0, LABELS[: len(said)], said, "sound_large-1")
+            fleet = Said("", 0.0, LABELS[: len(said)], said, "sound_large-1")
+            yield CloseSaid(fleet, Said("", 0.0, LABELS[: len(self.shadow)], self.shadow, "sound_large-2"))
 
     def batch_elements_kwargs(self):
         wait = {} if self.wait_s is None else {"max_batch_duration_secs": self.wait_s}
@@ -50,8 +62,9 @@ def selected(count: int) -> list[tuple[Score, np.ndarray]]:
     ]
 
 
-def closely(answer: Any = None):  # type: ignore[no-untyped-def]
-    return lambda read: {"scores": read | ScoreClosely(lambda wait_s: LargeHandler(wait_s, answer))}
+def closely(answer: Any = None, shadow: Any = ()):  # type: ignore[no-untyped-def]
+    handler = partial(LargeHandler, answer=answer, shadow=shadow)
+    return lambda read: (read | ScoreClosely(handler))._asdict()
 
 
 def test_a_close_score_is_of_the_same_reading_by_the_large_model():
@@ -85,12 +98,31 @@ def test_a_stream_is_batched_over_its_bundles_and_no_longer_than_told():
             waits.append(wait_s)
             return LargeHandler(wait_s)
 
-        return {"scores": read | ScoreClosely(handler)}
+        return (read | ScoreClosely(handler))._asdict()
 
     found = run_stream(bundles, build)["scores"]
     assert waits == [WAIT_S]
     assert WAIT_S <= 0.2
     assert sorted(round(s.probabilities[1], 4) for s in found) == [round(25 * n / 255, 4) for n in range(6)]
+
+
+@pytest.mark.parametrize("answer", [None, (), (float("nan"), 0.0)], ids=["both", "shadow alone", "no number"])
+def test_what_a_version_in_the_shadow_says_goes_its_own_way(answer):
+    out = run_batch(selected(3), closely(answer, shadow=(0.25, 0.75)))
+    assert [one.model_version for one in out["scores"]] == (["sound_large-1"] * 3 if answer is None else [])
+    assert {(one.model_version, one.label) for one in out["shadows"]} == {("sound_large-2", "smoke_alarm")}
+    assert sorted(one.reading_id for one in out["shadows"]) == sorted(
+        one.reading_id for one, _ in selected(3)
+    )
+
+
+def test_the_shipped_large_model_says_which_it_is_and_none_is_in_the_shadow():
+    def build(read):  # type: ignore[no-untyped-def]
+        return (read | ScoreClosely(partial(CloseModelHandler, "sound", PACKAGED)))._asdict()
+
+    out = run_batch(selected(3), build)
+    assert [one.model_version.rpartition("-")[0] for one in out["scores"]] == ["sound_large"] * 3
+    assert out["shadows"] == []
 
 
 @pytest.mark.parametrize(
