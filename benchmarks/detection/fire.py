@@ -8,7 +8,6 @@ temperature, CO and CO2; what they did not measure stays at rest.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,22 +15,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.detection import figures, nuisances, plots
+from benchmarks.detection import figures, nuisances, ordinary_rooms, plots
 from benchmarks.detection.minute_path import MinutePath
 from benchmarks.detection.page import table
 from edge_client.clock import SECOND_US
 from edge_client.hazards import AirHazards, AirSample
 from local import recordings
-from local.recordings import NIST_TESTED, NIST_TRAINED, Mount, RoomMinutes
-from local.signals.air import LAG_S, NOISE
+from local.recordings import NIST_TESTED, NIST_TRAINED, Mount
+from local.signals.air import LAG_S
 
 MOUNTS: Final[tuple[Mount, ...]] = ("ceiling", "wall")
 BEFORE_S: Final = 180  # the room at rest before ignition
-CO2_RULE_PPM: Final = 100.0
-CO2_RULE_S: Final = 600  # in a room that is lived in "where it was" is the least of so long a past
 PHASES: Final = range(0, 60, 10)  # when in a minute the fire begins
 _CO2, _CO, _C = 0, 1, 3  # in AIR_CHANNELS
-_GAP_S: Final = 150.0  # in a room's log
 _SECONDS: Final = ("ion_s", "photo_s", "co2_rule_s", "lagged_s", "ideal_s", "cooking_s")
 _DETECTORS: Final = {"lagged_s": "gateway", "minute_s": "minute path"}
 _CHOSEN_ON, _HELD_OUT, _DELCO = "chosen on", "held out", "DelCo"
@@ -46,7 +42,7 @@ def measure() -> dict[str, Any]:
     places = [place for mount in MOUNTS for place in _places(folder, mount)]
     houses = [house for mount in MOUNTS for house in _houses(places, mount)]
     _minutes(folder, path, houses)
-    rooms = [_room(path, room) for room in recordings.rooms(folder)]
+    rooms = [ordinary_rooms.measure(path, room) for room in recordings.rooms(folder)]
     found = nuisances.measure()
     return {
         "models": {"air": path.version},
@@ -57,7 +53,7 @@ def measure() -> dict[str, Any]:
         "figures": [
             *_before_photo(houses),
             *_alarmed(houses),
-            *_false(rooms),
+            *ordinary_rooms.figures_of(rooms),
             *nuisances.figures_of(found),
         ],
     }
@@ -93,35 +89,8 @@ def lag(air: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def co2_rule_s(air: NDArray[np.float32]) -> int | None:
     """The naive rule: CO2 stands 100 ppm above where it was."""
-    above = air[:, _CO2] - air[0, _CO2] > CO2_RULE_PPM
+    above = air[:, _CO2] - air[0, _CO2] > ordinary_rooms.RULE_PPM
     return int(np.argmax(above)) if above.any() else None
-
-
-def co2_rule_alarms(room: RoomMinutes) -> int:
-    """How often the naive rule trips in a room's log: CO2 comes to stand 100 ppm above its last least."""
-    at = np.array([minute.replace(tzinfo=dt.UTC).timestamp() for minute in room.minutes])
-    above = [
-        now - room.co2_ppm[(at > at[row] - CO2_RULE_S) & (at <= at[row])].min() > CO2_RULE_PPM
-        for row, now in enumerate(room.co2_ppm)
-    ]
-    return int(np.count_nonzero(np.diff(np.array(above, int), prepend=0) > 0))
-
-
-def ordinary_seconds(room: RoomMinutes, seed: int = 1) -> Iterator[list[tuple[int, AirSample]]]:
-    """Each unbroken span of a room's log, interpolated to 1 Hz with the noise of a poor sensor.
-
-    CO and VOC were not recorded and stay at rest.
-    """
-    rng = np.random.default_rng(seed)
-    at = np.array([minute.replace(tzinfo=dt.UTC).timestamp() for minute in room.minutes])
-    cuts = np.flatnonzero(np.diff(at) > _GAP_S) + 1
-    for part in np.split(np.arange(at.size), cuts):
-        if part.size < 2:
-            continue
-        seconds = np.arange(int(at[part[0]]), int(at[part[-1]]) + 1)
-        celsius = np.interp(seconds, at[part], room.temperature_c[part])
-        celsius += rng.normal(0, 1.5 * NOISE[_C], seconds.size)
-        yield [(int(s) * SECOND_US, AirSample(0.5, 100.0, c)) for s, c in zip(seconds, celsius, strict=True)]
 
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
@@ -222,21 +191,6 @@ def _minutes(folder: Path, path: MinutePath, houses: list[dict[str, Any]]) -> No
         house["minute_s"] = float(np.median(alarmed)) if 2 * len(alarmed) > len(seconds) else None
 
 
-def _room(path: MinutePath, room: RoomMinutes) -> dict[str, Any]:
-    alarms, seconds = 0, 0
-    for span in ordinary_seconds(room):
-        rules = AirHazards()
-        alarms += sum(change.active for at, sample in span for change in rules.second(at, sample))
-        seconds += len(span)
-    return {
-        "source": room.source,
-        "days": seconds / 86_400,
-        "gateway": alarms,
-        "co2_rule": co2_rule_alarms(room),
-        **path.ordinary(room),
-    }
-
-
 def _before_photo(houses: Sequence[dict[str, Any]]) -> list[figures.Figure]:
     made = []
     for split in (_CHOSEN_ON, _HELD_OUT):
@@ -272,22 +226,6 @@ def _alarmed(houses: Sequence[dict[str, Any]]) -> list[figures.Figure]:
                     interval="clopper-pearson",
                 )
             )
-    return made
-
-
-def _false(rooms: Sequence[dict[str, Any]]) -> list[figures.Figure]:
-    days = sum(room["days"] for room in rooms)
-    where = f"{len(rooms)} logs of UCI's rooms"
-    note = "temperature (for the model CO2 and humidity too) was recorded; the rest stays at rest"
-    made = [
-        figures.rate("gateway, 1 Hz", sum(r["gateway"] for r in rooms), days, "day", "real", where, note=note)
-    ]
-    for key, name in (
-        ("fused", "minute path"),
-        ("model", "air model alone, minutes that it calls fire"),
-        ("co2_rule", f"CO2 +{CO2_RULE_PPM:.0f} ppm within {CO2_RULE_S // 60} minutes"),
-    ):
-        made.append(figures.rate(name, sum(r[key] for r in rooms), days, "day", "real", where, note=note))
     return made
 
 

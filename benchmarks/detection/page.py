@@ -15,6 +15,7 @@ from local.config import ROOT
 
 PAGE: Final = ROOT / "docs" / "detection.md"
 RESULTS: Final = ROOT / "docs" / "detection"
+GLANCE: Final = "glance"
 _MARKED: Final = re.compile(r"<!-- (?P<name>[a-z0-9_.-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
@@ -36,7 +37,7 @@ def tables(found: Mapping[str, dict[str, Any]]) -> dict[str, str]:
         if make is not None:
             made |= {f"{name}.{table}": text for table, text in make(result).items()}
         made[f"{name}.run"] = _run(result)
-    return made
+    return made | {GLANCE: import_module("benchmarks.detection.glance").table_of(found)}
 
 
 def filled(text: str, made: Mapping[str, str]) -> str:

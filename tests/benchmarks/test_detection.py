@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from benchmarks.detection import co, figures, home, page, plots
+from benchmarks.detection import co, figures, glance, home, page, plots
 from benchmarks.detection.__main__ import PARTS, main
 
 RESULTS = page.results()
@@ -94,7 +94,7 @@ def test_a_dishonest_figure_is_refused(change: dict[str, object], message: str) 
         figures.check(figure)
 
 
-@pytest.mark.parametrize("module", [figures, page, co, home], ids=lambda m: m.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("module", [figures, glance, page, co, home], ids=lambda m: m.__name__[21:])
 def test_the_examples_in_the_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 

@@ -7,7 +7,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from benchmarks.detection import fire, nuisances, occupancy
+from benchmarks.detection import fire, nuisances, occupancy, ordinary_rooms
 from edge_client.hazards import AirHazards
 from local.recordings import RoomMinutes
 from local.signals.air import LAG_S, Activity
@@ -48,7 +48,7 @@ def test_the_naive_rule_counts_each_rise_of_a_lived_in_room_once() -> None:
     room = RoomMinutes(
         "x", minutes, co2.astype(np.float32), flat, flat, flat > 30, np.zeros(co2.size, np.int16)
     )
-    assert fire.co2_rule_alarms(room) == 2
+    assert ordinary_rooms.co2_rule_alarms(room) == 2
 
 
 def test_a_lagging_sensor_has_two_thirds_of_a_step_after_its_time() -> None:
@@ -62,7 +62,7 @@ def test_a_log_with_a_hole_is_two_spans_and_nothing_is_made_up_between() -> None
     minutes = [start + dt.timedelta(minutes=m) for m in (0, 1, 2, 30, 31)]
     flat = np.full(5, 21.0, np.float32)
     room = RoomMinutes("x", minutes, flat, flat, flat, np.zeros(5, bool), np.zeros(5, np.int16))
-    spans = list(fire.ordinary_seconds(room))
+    spans = list(ordinary_rooms.ordinary_seconds(room))
     assert [len(span) for span in spans] == [121, 61]
 
 
