@@ -167,7 +167,12 @@ class Rig:
             said = self.presses() == len(self._presses) and len(self.heard()) == len(self._told)
             return said and not self.verdict().lost
 
-        self.wait(done, limit_s, "everything to arrive")
+        try:
+            self.wait(done, limit_s, "everything to arrive")
+        except AssertionError as error:
+            missing, untaken = len(self.verdict().lost), len(self._told) - len(self.heard())
+            why = f"{missing} not there, {untaken} not taken by the broker: {error}"
+            raise AssertionError(why) from error
         return time.monotonic() - began_s
 
     def wait(self, ready: Callable[[], bool], limit_s: float, what: str) -> None:
