@@ -88,10 +88,8 @@ def run(config: CompareConfig, rest: list[str]) -> dict[str, Any]:
         said = _from_archive(config, models, rest)
     compared = compare_versions(*said, config.baseline, config.candidate, first_us, end_us)
     with tempfile.TemporaryDirectory() as folder:
-        opened = {
-            version: open_model(model.card, kept_weights(folder, *model)) for version, model in models.items()
-        }
-        return compared | {"latency_msec": {version: _latency(model) for version, model in opened.items()}}
+        latency = {version: _latency(_opened(model, folder)) for version, model in models.items()}
+        return compared | {"latency_msec": latency}
 
 
 def _from_warehouse(config: CompareConfig, first_us: int, end_us: int) -> tuple[list[Score], list[Score]]:
@@ -141,6 +139,10 @@ def _export(model: Model, folder: Path) -> Path:
     (folder / f"{card.model_version}.json").write_text(card.model_dump_json())
     (folder / card.weights).write_bytes(weights)
     return folder
+
+
+def _opened(model: Model, folder: str) -> LoadedModel:
+    return open_model(model.card, kept_weights(folder, model.card, lambda: model.weights))
 
 
 def _latency(model: LoadedModel) -> dict[str, float]:

@@ -19,6 +19,8 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -141,10 +143,11 @@ class LiveModel:
             return
         assert self._registry is not None
         began = time.monotonic()
-        card, weights = self._registry.load(version)
+        card = self._registry.card(version)
         if card.line != self.line:
             raise ModelRefused(f"{version} is of {card.line}, wanted {self.line}")
-        loaded = open_model(card, kept_weights(self._source.cache, card, weights))
+        fetch = partial(self._registry.weights, card)
+        loaded = open_model(card, kept_weights(self._source.cache, card, fetch))
         before, self._current = self._name(), loaded
         self._count("models_loaded")
         _LOG.info("%s: %s in place of %s, %.2f s", self.line, version, before, time.monotonic() - began)
@@ -167,23 +170,31 @@ class LiveModel:
             self._counts[what] += 1
 
 
-def kept_weights(cache: str, card: ModelCard, weights: bytes) -> Path:
-    """The file of these weights on this machine, made by the first process that wants it.
+def kept_weights(cache: str, card: ModelCard, fetch: Callable[[], bytes]) -> Path:
+    """The file of these weights on this machine, fetched by the first process that wants it.
 
     Its name is its content's hash; what lies there under that name and is something else is replaced.
+
+    Raises:
+        ModelRefused: The folder is another user's. Also what `fetch` raises.
     """
     folder = Path(cache) if cache else Path(tempfile.gettempdir()) / f"hearthwatch-models-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise ModelRefused(f"{folder} belongs to user {folder.stat().st_uid}, this process is {os.getuid()}")
     path = folder / f"{card.weights_sha256}{Path(card.weights).suffix}"
-    with (folder / ".lock").open("a") as lock:
+    with path.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != card.weights_sha256:
+        if not path.exists() or _sha256(path) != card.weights_sha256:
             part = path.with_suffix(".part")
-            part.write_bytes(weights)
+            part.write_bytes(fetch())
             os.replace(part, path)  # who has the old file mapped keeps it
     return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refresh_while_alive(reference: weakref.ref[LiveModel], every_s: float) -> None:

@@ -134,6 +134,15 @@ class Registry:
             ModelRefused: Missing, unsigned, corrupt, or it does not fit this code; the message says which.
             StoreFailed: The store did not answer.
         """
+        card = self.card(version)
+        return Model(card, self.weights(card))
+
+    def card(self, version: str) -> ModelCard:
+        """The card of a version, verified.
+
+        Raises:
+            ModelRefused, StoreFailed: As `load`.
+        """
         folder = f"versions/{version}"
         data = self._need(f"{folder}/{version}.json")
         signed = self._need(f"{folder}/signature.json")
@@ -142,10 +151,17 @@ class Registry:
         except ValidationError as error:
             raise ModelRefused(f"{version} has a signature.json that is none") from error
         self._trusted.verify(version, "model", data, signature)
-        card = parse_card(f"{version}.json", data)
-        weights = self._need(f"{folder}/{card.weights}")
+        return parse_card(f"{version}.json", data)
+
+    def weights(self, card: ModelCard) -> bytes:
+        """The weights of a verified card.
+
+        Raises:
+            ModelRefused, StoreFailed: As `load`.
+        """
+        weights = self._need(f"versions/{card.model_version}/{card.weights}")
         check_weights(card, weights)
-        return Model(card, weights)
+        return weights
 
     def _need(self, name: str) -> bytes:
         stored = self._store.read(name)

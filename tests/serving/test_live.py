@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import re
+import shutil
 import threading
 import time
 import weakref
@@ -94,12 +95,14 @@ def _file(registry: Path, name: str) -> Path:
 
 def _corrupt(folder: Path, registry: KeptRegistry) -> None:
     registry.add("2")
+    shutil.rmtree(folder.parent / "cache")  # a machine that has them needs no bucket
     path = _file(folder, "contact-2.tflite")
     path.write_bytes(path.read_bytes()[:-1] + b"\x00\x01")
 
 
 def _missing(folder: Path, registry: KeptRegistry) -> None:
     registry.add("2")
+    shutil.rmtree(folder.parent / "cache")
     _file(folder, "contact-2.tflite").unlink()
 
 
@@ -298,12 +301,27 @@ def test_the_refreshing_thread_ends_with_its_model(source) -> None:
 
 def test_processes_of_a_machine_share_one_file_of_weights_and_repair_it(tmp_path: Path) -> None:
     card, weights = shipped()
-    first = live.kept_weights(str(tmp_path), card, weights)
+    fetched: list[bytes] = []
+
+    def kept() -> Path:
+        return live.kept_weights(str(tmp_path), card, lambda: fetched.append(weights) or weights)
+
+    first = kept()
     inode = first.stat().st_ino
-    assert live.kept_weights(str(tmp_path), card, weights).stat().st_ino == inode
+    assert kept().stat().st_ino == inode
+    assert len(fetched) == 1, "once a machine"
     first.write_bytes(b"spoilt")
-    assert live.kept_weights(str(tmp_path), card, weights).read_bytes() == weights
+    assert kept().read_bytes() == weights
     assert tmp_path.joinpath(first.name).stat().st_mode & 0o022 == 0
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_second_process_of_a_machine_fetches_no_weights(source, monkeypatch) -> None:
+    first = _live(source)
+    monkeypatch.setattr(live.Registry, "weights", _raise_os_error)
+    second = _live(source)
+    assert _version(second) == _version(first)
+    assert second.take_counts() == {"models_loaded": 1}
 
 
 def test_without_a_large_model_the_second_step_says_nothing() -> None:
