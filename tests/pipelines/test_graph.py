@@ -139,19 +139,41 @@ def test_dataflow_takes_the_graph_with_its_native_source(ca: Path, lanes: tuple[
     assert {"ArchiveRaw", "DecodeBatches", "RaiseAlarms"} <= steps
 
 
-def test_one_graph_asks_for_a_gpu_or_runs_on_cpus(ca: Path) -> None:
-    """Only resource hints differ, and only on the large model's stage; a registry adds the shadow."""
+def _with_registry(ca: Path, **changes: str) -> Any:
+    """The graph of a job that follows a registry, as it is handed to a runner."""
     keys = ca.with_name("registry.pub")
     keys.write_bytes(signer().public_pem)
+    config = _live(ca, registry="gs://bucket/models", registry_keys=str(keys), **changes)
+    pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
+    options = PipelineOptions([])
+    build(pipeline, config, choose_io(config, options), model_handlers(model_source(config)))
+    return pipeline.to_runner_api()
 
-    def proto(**changes: str) -> Any:
-        config = _live(ca, registry="gs://bucket/models", registry_keys=str(keys), **changes)
-        pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
-        options = PipelineOptions([])
-        build(pipeline, config, choose_io(config, options), model_handlers(model_source(config)))
-        return pipeline.to_runner_api()
 
-    cpu, gpu = proto(), proto(accelerator="type:nvidia-l4;count:1;install-nvidia-driver")
+def test_what_a_version_in_the_shadow_says_reaches_the_warehouse_and_nothing_else(ca: Path) -> None:
+    transforms = _with_registry(ca).components.transforms.values()
+    steps = [transform for transform in transforms if not transform.subtransforms]
+    said = {
+        output
+        for step in steps
+        for tag, output in step.outputs.items()
+        if step.unique_name.startswith("ScoreReadings/ScoreShadows") or tag == "shadows"
+    }
+    assert len(said) == 2, "of the small versions and of the large"
+    reached: set[str] = set()
+    while said:
+        next_to = [step for step in steps if not said.isdisjoint(step.inputs.values())]
+        reached |= {step.unique_name.split("/")[0] for step in next_to}
+        said = {output for step in next_to for output in step.outputs.values()}
+    assert reached == {"JoinShadows", "WriteWarehouse"}
+
+
+def test_one_graph_asks_for_a_gpu_or_runs_on_cpus(ca: Path) -> None:
+    """Only resource hints differ, and only on the large model's stage; a registry adds the shadow."""
+    cpu, gpu = (
+        _with_registry(ca),
+        _with_registry(ca, accelerator="type:nvidia-l4;count:1;install-nvidia-driver"),
+    )
     names = [sorted(t.unique_name for t in one.components.transforms.values()) for one in (cpu, gpu)]
     assert names[0] == names[1]
     assert {"ScoreReadings/ScoreShadows", "JoinShadows"} <= set(names[0])
