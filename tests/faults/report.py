@@ -1,4 +1,7 @@
-"""Rows of a run of the fault matrix → the table between the markers of docs/no-loss.md."""
+"""Rows of a run of the fault matrix → the table between the markers of docs/no-loss.md.
+
+Rows of faults that this run did not inject stay, with the commit that they are of.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import datetime as dt
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,9 +25,11 @@ DOCUMENT: Final = ROOT / "docs" / "no-loss.md"
 BEGIN: Final = "<!-- written by `make faults` -->"
 END: Final = "<!-- end of what `make faults` writes -->"
 _HEAD: Final = (
-    "| fault | acknowledged | lost | copies before dedupe | declared | recovery | |\n"
-    "|---|---:|---:|---:|---:|---:|---|\n"
+    "| fault | acknowledged | lost | copies before dedupe | declared | recovery | commit | |\n"
+    "|---|---:|---:|---:|---:|---:|---|---|\n"
 )
+_RUN: Final = re.compile(r"- `([0-9a-f]+)`: .*\n")
+_ROW: Final = re.compile(r"\| (?P<fault>[^|]+) \|(?:[^|]*\|){5} (?P<commit>[0-9a-f]+) \|[^|]*\|\n")
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -32,19 +38,27 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def table(rows: Sequence[Mapping[str, Any]], run: str) -> str:
-    """Rows → Markdown, under a line that says of which run.
+def table(rows: Sequence[Mapping[str, Any]], commit: str, run: str, old: str = "") -> str:
+    """Rows → Markdown, under a line for each commit that rows are of.
+
+    Args:
+        run: When and where the rows were found.
+        old: The table so far.
 
     >>> row = dict(fault="cut", acknowledged=1200, lost=0, duplicated=3, declared=0, recovery_s=1.26, note="")
-    >>> print(table([row], "One run.").splitlines()[-1])
-    | cut | 1,200 | 0 | 3 | 0 | 1.3 s |  |
+    >>> print(table([row], "5a334db", "One run.").splitlines()[-1])
+    | cut | 1,200 | 0 | 3 | 0 | 1.3 s | 5a334db |  |
     """
-    lines = []
+    renewed = {row["fault"] for row in rows}
+    kept = [found for found in _ROW.finditer(old) if found["fault"] not in renewed]
+    commits = {found["commit"] for found in kept} - {commit}
+    runs = [found[0] for found in _RUN.finditer(old) if found[1] in commits]
+    lines = [found[0] for found in kept]
     for row in rows:
         recovery = "" if row["recovery_s"] is None else f"{row['recovery_s']:.1f} s"
         counts = (f"{row[name]:,}" for name in ("acknowledged", "lost", "duplicated", "declared"))
-        lines.append(f"| {row['fault']} | {' | '.join(counts)} | {recovery} | {row['note']} |\n")
-    return f"{run}\n\n{_HEAD}{''.join(lines)}"
+        lines.append(f"| {row['fault']} | {' | '.join(counts)} | {recovery} | {commit} | {row['note']} |\n")
+    return f"{''.join(runs)}- `{commit}`: {run}\n\n{_HEAD}{''.join(lines)}"
 
 
 def write_into(document: str, made: str) -> str:
@@ -61,27 +75,32 @@ def write_into(document: str, made: str) -> str:
 
 
 def run_line(now: dt.datetime) -> str:
-    """When, of which code and on what machine: a sentence above the table."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """When and on what machine: behind the commit's name."""
     memory_gib = psutil.virtual_memory().total / (1 << 30)
     return (
-        f"Run of {now:%Y-%m-%d}, commit {commit}, Python {platform.python_version()}, "
+        f"{now:%Y-%m-%d}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, load average {os.getloadavg()[2]:.0f}."
     )
+
+
+def _head() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> int:
     """`python -m tests.faults.report FOLDER` → exit code: 1 if no test wrote a row."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.report")
     parser.add_argument("rows", type=Path, help="folder that HEARTHWATCH_FAULTS_OUT named")
-    rows = read_rows(parser.parse_args().rows)
+    parser.add_argument("--commit", help="that the rows are of (default: what is checked out)")
+    flags = parser.parse_args()
+    rows = read_rows(flags.rows)
     if not rows:
         print("no test wrote a row", file=sys.stderr)
         return 1
-    made = table(rows, run_line(dt.datetime.now(dt.UTC)))
-    DOCUMENT.write_text(write_into(DOCUMENT.read_text(), made))
+    document = DOCUMENT.read_text()
+    made = table(rows, flags.commit or _head(), run_line(dt.datetime.now(dt.UTC)), document)
+    DOCUMENT.write_text(write_into(document, made))
     print(f"{len(rows)} rows written into {DOCUMENT.relative_to(ROOT)}")
     return 0
 
