@@ -85,6 +85,7 @@ def _in_corpus(model: LoadedModel, clips: Clips, recordings_: int) -> dict[str, 
     return {
         "figures": made,
         "reliability": sc.reliability(said, clips.labels),
+        "calibrated_reads": sc.calibrated_reads(said, clips.group),
         "curves": _curves(first, clips.labels[clips.first]),
     }
 
@@ -97,6 +98,7 @@ def _synthetic_classes(model: LoadedModel, made: Clips) -> dict[str, Any]:
     return {
         "figures": [*_by_class(said, made.labels, "synthetic", data, tier), error],
         "reliability": sc.reliability(said, made.labels),
+        "calibrated_reads": sc.calibrated_reads(said, made.group),
         "curves": _curves(said, made.labels),
     }
 

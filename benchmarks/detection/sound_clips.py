@@ -66,6 +66,29 @@ def calibration_error(said: NDArray[np.floating], labels: NDArray[np.intp]) -> f
     return sum(gaps) / len(labels)
 
 
+def calibrated_reads(
+    said: NDArray[np.floating], group: NDArray[np.intp], draws: int = 1_000
+) -> dict[str, float]:
+    """The calibration error that a model as sure as this one would read on so many clips, were it calibrated.
+
+    Labels are drawn from what it said, all windows of a recording by one draw.
+
+    Args:
+        said: float[n, classes]. group: int[n], the recording of each window, from 0.
+
+    Returns:
+        Its mean, and low and high of 95 % of the draws.
+    """
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(said / said.sum(axis=1, keepdims=True), axis=1)[:, :-1]
+    read = []
+    for _ in range(draws):
+        drawn = rng.uniform(size=int(group.max()) + 1)[group]
+        read.append(calibration_error(said, (drawn[:, None] > steps).sum(axis=1)))
+    low, high = np.percentile(read, [2.5, 97.5])
+    return {"mean": float(np.mean(read)), "low": float(low), "high": float(high)}
+
+
 def reliability(said: NDArray[np.floating], labels: NDArray[np.intp]) -> list[list[float]]:
     """[mean confidence, share right, n] of each bin that is not empty."""
     sure, right = said.max(axis=1), said.argmax(axis=1) == labels

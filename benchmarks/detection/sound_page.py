@@ -38,7 +38,8 @@ def share(known: Known, name: str, data: str) -> str:
 
 def _class_table(found: dict[str, Any], known: Known) -> str:
     rows = []
-    for origin, where in (("real", _data(found, "real")), ("synthetic", _data(found, "synthetic"))):
+    for origin, part in (("real", "in_corpus"), ("synthetic", "synthetic")):
+        where = _data(found, origin)
         names = [name for name in found["classes"] if (f"recall of {name}, small", where) in known]
         for what in [
             "accuracy",
@@ -49,7 +50,20 @@ def _class_table(found: dict[str, Any], known: Known) -> str:
         rows.append(
             [origin, "calibration error", *(share(known, f"calibration error, {t}", where) for t in MODELS)]
         )
+        rows.append(
+            [
+                origin,
+                "the same, were it calibrated",
+                *(_reads(found[part][t].get("calibrated_reads")) for t in MODELS),
+            ]
+        )
     return table(["clips", "", *MODELS], rows)
+
+
+def _reads(read: dict[str, float] | None) -> str:
+    if read is None:
+        return "–"
+    return f"{100 * read['mean']:.1f} % ({100 * read['low']:.1f}–{100 * read['high']:.1f})"
 
 
 def _data(found: dict[str, Any], origin: str) -> str:

@@ -22,6 +22,15 @@ def test_a_model_that_is_always_sure_and_half_wrong_is_off_by_half() -> None:
     assert sc.reliability(said, labels) == [[1.0, 0.5, 10]]
 
 
+def test_of_few_clips_even_a_calibrated_model_reads_an_error_and_of_many_none() -> None:
+    said, alone = np.tile([0.8, 0.2], (4_000, 1)), np.arange(4_000)
+    many = sc.calibrated_reads(said, alone, draws=50)
+    few = sc.calibrated_reads(said, alone // 400, draws=50)  # ten recordings of 400 windows each
+    assert many["high"] < 0.02
+    assert few["low"] <= 0.1 < few["high"]
+    assert few["mean"] > 4 * many["mean"]
+
+
 def test_a_curve_counts_equal_scores_together() -> None:
     curve = sc.curve(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
     assert curve["recall"] == [0.5, 1.0, 1.0]
