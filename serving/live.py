@@ -35,6 +35,8 @@ from serving.signing import TrustedKeys
 
 _LOG: Final = logging.getLogger(__name__)
 REFRESH_S: Final = 10.0
+# By card: a version that leaves the shadow for the fleet is in the process already, and is not opened twice.
+_OPEN: Final[weakref.WeakValueDictionary[str, LoadedModel]] = weakref.WeakValueDictionary()
 
 
 class ModelSource(NamedTuple):
@@ -146,8 +148,11 @@ class LiveModel:
         card = self._registry.card(version)
         if card.line != self.line:
             raise ModelRefused(f"{version} is of {card.line}, wanted {self.line}")
-        fetch = partial(self._registry.weights, card)
-        loaded = open_model(card, kept_weights(self._source.cache, card, fetch))
+        text = card.model_dump_json()
+        loaded = _OPEN.get(text)
+        if loaded is None:
+            fetch = partial(self._registry.weights, card)
+            loaded = _OPEN[text] = open_model(card, kept_weights(self._source.cache, card, fetch))
         before, self._current = self._name(), loaded
         self._count("models_loaded")
         _LOG.info("%s: %s in place of %s, %.2f s", self.line, version, before, time.monotonic() - began)

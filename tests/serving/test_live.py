@@ -36,7 +36,8 @@ def registry(tmp_path: Path) -> KeptRegistry:
 
 
 @pytest.fixture
-def source(tmp_path: Path, registry: KeptRegistry) -> ModelSource:
+def source(tmp_path: Path, registry: KeptRegistry, monkeypatch: pytest.MonkeyPatch) -> ModelSource:
+    monkeypatch.setattr(live, "_OPEN", weakref.WeakValueDictionary())  # each test is a process of its own
     return ModelSource(
         registry=str(tmp_path / "registry"),
         trusted_pem=registry.signer.public_pem,
@@ -86,6 +87,17 @@ def test_the_shadow_is_a_model_of_its_own_and_mostly_there_is_none(registry, sou
     assert _version(fleet) == "contact-1"
     registry.move("contact-2", "candidate", registry.signer, by="bo")
     shadow.refresh()
+    assert shadow.current is None
+
+
+def test_what_is_promoted_from_the_shadow_is_not_opened_a_second_time(registry, source) -> None:
+    registry.add("2", to="shadow")
+    shadow, fleet = LiveModel(source, "contact", state="shadow", start=False), _live(source)
+    watched = shadow.current
+    registry.move("contact-2", "fleet", registry.signer, by="bo")
+    fleet.refresh()
+    shadow.refresh()
+    assert fleet.current is watched
     assert shadow.current is None
 
 
