@@ -86,6 +86,7 @@ def _in_corpus(model: LoadedModel, clips: Clips, recordings_: int) -> dict[str, 
         "figures": made,
         "reliability": sc.reliability(said, clips.labels),
         "calibrated_reads": sc.calibrated_reads(said, clips.group),
+        "best_temperature": sc.best_temperature(said, clips.labels),
         "curves": _curves(first, clips.labels[clips.first]),
     }
 

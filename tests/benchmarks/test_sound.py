@@ -31,6 +31,14 @@ def test_of_few_clips_even_a_calibrated_model_reads_an_error_and_of_many_none() 
     assert few["mean"] > 4 * many["mean"]
 
 
+def test_the_best_temperature_undoes_one_that_made_the_model_too_sure() -> None:
+    labels = np.array([0] * 8 + [1] * 2, np.intp)
+    hot = np.tile([0.8, 0.2], (10, 1)) ** 2
+    found = sc.best_temperature(hot / hot.sum(axis=1, keepdims=True), labels)
+    assert found["temperature"] == pytest.approx(2.0, rel=0.03)
+    assert found["error"] < 0.01
+
+
 def test_a_curve_counts_equal_scores_together() -> None:
     curve = sc.curve(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
     assert curve["recall"] == [0.5, 1.0, 1.0]
