@@ -139,17 +139,21 @@ class Rows:
         self.bytes += len(batch.envelope)
 
     def pick(self, lane: int, skip: Iterable[int], newest_since_us: int | None) -> tuple[Batch, bool] | None:
-        """Oldest batch of a lane, or its newest since a moment → it, and whether its checksum holds."""
+        """Oldest batch of a lane, or its newest if new enough → it, and whether its checksum holds.
+
+        The moment is no part of the query: it would read the whole backlog where nothing is so new.
+        """
         order = "ASC" if newest_since_us is None else "DESC"
         row = self.one(
             "SELECT id, epoch, seq, lane, created_us, envelope, crc FROM outbox WHERE lane = ? "
-            f"AND created_us >= ? AND id NOT IN ({_ids(skip)}) ORDER BY id {order} LIMIT 1",
+            f"AND id NOT IN ({_ids(skip)}) ORDER BY id {order} LIMIT 1",
             lane,
-            -(1 << 62) if newest_since_us is None else newest_since_us,
         )
         if not row:
             return None
         batch = Batch(*row[:6])
+        if newest_since_us is not None and batch.created_us < newest_since_us:
+            return None
         return batch, store.holds(row[6], store.row_crc, batch.epoch, batch.seq, batch.lane, batch.envelope)
 
     def drop(self, row_id: int, size: int) -> None:

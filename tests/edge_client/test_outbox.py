@@ -79,6 +79,22 @@ def test_newest_is_taken_only_if_it_is_fresh(outbox):
     assert outbox.take(MINUTES).seq == 1
 
 
+def test_backlog_that_grows_makes_asking_for_a_live_minute_no_dearer(outbox):
+    def steps():
+        """Of SQLite's machine, in hundreds, until it has said that nothing is live."""
+        counted = []
+        database = outbox._journal.rows._db
+        database.set_progress_handler(lambda: counted.append(1) and None, 100)
+        assert outbox.take(MINUTES, newest_since_us=START_US + 1) is None
+        database.set_progress_handler(None, 0)
+        return len(counted)
+
+    outbox.commit(change(*[minutes_draft() for _ in range(10)]))
+    few = steps()
+    outbox.commit(change(*[minutes_draft() for _ in range(500)]))
+    assert steps() <= few + 1
+
+
 def test_second_process_on_the_same_file_is_refused(tmp_path, outbox):
     with pytest.raises(BadInput, match="in use"):
         open_outbox(tmp_path)
