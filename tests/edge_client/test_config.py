@@ -127,7 +127,7 @@ def test_process_prints_the_mistake_without_traceback(tmp_path):
 
 def test_gateway_imports_neither_beam_nor_tensorflow_nor_the_pipeline():
     program = (
-        "import sys, edge_client.main, edge_client.process; "
+        "import sys, edge_client.main, edge_client.prover; "
         "print([m for m in sys.modules if m.split('.')[0] in "
         "('apache_beam', 'tensorflow', 'ai_edge_litert', 'transforms', 'pipelines', 'webapp', 'local')])"
     )
@@ -138,7 +138,7 @@ def test_gateway_imports_neither_beam_nor_tensorflow_nor_the_pipeline():
 def test_running_gateway_keeps_no_validator_no_numpy_and_no_grpc():
     """They would be two fifths of its memory (docs/decisions/041-gateway-memory.md)."""
     program = (
-        "import sys, edge_client.main, edge_client.process; "
+        "import sys, edge_client.main, edge_client.prover; "
         "print({m.split('.')[0] for m in sys.modules} & {'pydantic', 'numpy', 'grpc', 'requests'})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

@@ -13,8 +13,8 @@ import pytest
 from edge_client import read_config
 from edge_client.config import GatewayConfig
 from edge_client.gateway import Gateway
+from edge_client.main import _reread
 from edge_client.policy import UplinkPolicy
-from edge_client.process import reread
 from tests.edge_client.fakes import document, make_config
 
 
@@ -37,14 +37,14 @@ def _write(folder: Path, **changes: object) -> Path:
 def test_the_uplink_policy_is_taken_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
     quick = dataclasses.asdict(gateway.config.uplink)
-    reread(_write(tmp_path, uplink={**quick, "policy": "adaptive"}), gateway)
+    _reread(_write(tmp_path, uplink={**quick, "policy": "adaptive"}), gateway)
     assert gateway.told == [UplinkPolicy.ADAPTIVE]
     assert caplog.records == []
 
 
 def test_the_rest_is_named_as_needing_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
-    reread(_write(tmp_path, seal_grace_s=5.0), gateway)
+    _reread(_write(tmp_path, seal_grace_s=5.0), gateway)
     assert gateway.told == [UplinkPolicy.FULL]
     assert "needs a restart" in caplog.text
 
@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_parsed_changes_nothing_and_is_told(
     gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
     path = tmp_path / "gateway.json"
     path.write_text(content)
-    reread(path, gateway)
+    _reread(path, gateway)
     assert gateway.told == []
     assert f"{path}: not JSON" in caplog.text
 
@@ -74,7 +74,7 @@ def test_a_check_that_breaks_changes_nothing_and_is_told(
         python.chmod(0o755)
     monkeypatch.setattr(read_config.sys, "executable", str(python))
     monkeypatch.setattr(read_config, "_LIMIT_S", 0.5)
-    reread(_write(tmp_path), gateway)
+    _reread(_write(tmp_path), gateway)
     assert gateway.told == []
     assert "not taken over" in caplog.text
 
@@ -83,6 +83,6 @@ def test_a_mistake_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.Lo
     gateway = Told(make_config(tmp_path, objects={"bucket": "b"}))
     path = _write(tmp_path, uplink={"policy": "sometimes"})
     with caplog.at_level(logging.ERROR):
-        reread(path, gateway)
+        _reread(path, gateway)
     assert gateway.told == []
     assert "uplink.policy is 'sometimes'" in caplog.text
