@@ -2,7 +2,7 @@
 
 `firebase-admin` sends to it unchanged. Every push goes as one JSON line to a file, with the time at which it
 arrived. A token tells what shall become of it: `gone-…` is not registered any more, `busy-N-…` is refused N
-times for a while (429), `down-N-…` fails N times (503), `bad-…` is malformed; any other is taken.
+times for `RETRY_AFTER_S` (429), `down-N-…` fails N times (503), `bad-…` is malformed; any other is taken.
 
 `python -m local.fcm --port N --file PATH`. GET / answers with what was recorded.
 """
@@ -27,6 +27,7 @@ _FAULTS: Final = {
     "down": (503, "UNAVAILABLE"),
     "bad": (400, "INVALID_ARGUMENT"),
 }
+RETRY_AFTER_S: Final = 2
 _STATUS: Final = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
 
 
@@ -88,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if status == 429:
+            self.send_header("Retry-After", str(RETRY_AFTER_S))
         self.end_headers()
         self.wfile.write(data)
 

@@ -180,7 +180,7 @@ class Push(Document):
     Attributes:
         moment: What it was made for; it tells what is so when it goes out. round_us: as in `PushMark`.
         first_due_us: When it was to go out: at once, or after quiet hours. due_us: Not before.
-        lease_us: Some notifier is at it until then.
+        lease_us: Some notifier is at it until then; `due_us` is no earlier.
         reached: Devices that FCM took it for: a second try leaves them out.
     """
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from schemas.alarms import Alarm
 from schemas.owners import Choices, Device, Push, PushState
-from webapp.notices import SECOND_US, backoff_us, moments, overtaken, too_old, zone_of
+from webapp.notices import backoff_us, moments, overtaken, too_old, zone_of
 from webapp.outbox import Household
 from webapp.push_sender import Fate, Outcome
 from webapp.push_words import words_of
 
 log = logging.getLogger(__name__)
-LEASE_S: Final = 60  # longer than FCM's client tries
 
 
 class Sender(Protocol):
@@ -28,7 +27,7 @@ class Store(Protocol):
 
     def settle(self, key: str, **fields: Any) -> None: ...
 
-    def forget_device(self, home_id: str, device_id: str) -> None: ...
+    def forget_device(self, home_id: str, device_id: str, token: str) -> bool: ...
 
 
 class Delivery:
@@ -44,28 +43,37 @@ class Delivery:
         self._store, self._sender, self._clock, self._chance = store, sender, clock, chance
 
     def deliver(self, key: str, push: Push, alarm: Alarm, household: Household) -> PushState:
-        """Try it once on each of the owner's phones that has not got it yet. At least once: what is not
-        settled because we die here is done again, and shows on the phone in the same place."""
+        """Try it once on each of the owner's phones that has not got it yet, as long as the lease lasts. At
+        least once: what is not settled because we die here is done again, and shows in the same place."""
+        if self._clock() >= push.lease_us:
+            return PushState.WAITING  # it waited for a thread too long: whoever leases it next does it
         choices = household.choices.get(push.user)
         if overtaken(push, alarm, choices):
             return self._settle(key, PushState.DROPPED, reason="overtaken")
         phones = _phones(push, household.devices)
         fates = {
-            name: self._sender.send(phone.token, data_of(alarm, phone, choices), f"{alarm.alarm_id}")
+            name: self._send(push, alarm, name, phone, choices)
             for name, phone in phones.items()
             if name not in push.reached
         }
-        for name, outcome in fates.items():
-            if outcome.fate is Fate.GONE:
-                self._store.forget_device(push.home_id, name)
         reached = [*push.reached, *(name for name, o in fates.items() if o.fate is Fate.TAKEN)]
         again = [outcome for outcome in fates.values() if outcome.fate is Fate.LATER]
         now_us = self._clock()
         if again:
             return self._later(key, push, reached, max(o.wait_s for o in again), now_us)
+        refused = ", ".join(sorted({o.reason for o in fates.values() if o.fate is Fate.REFUSED}))
         if reached:
-            return self._settle(key, PushState.HANDED_OVER, reached=reached, handed_us=now_us)
-        return self._settle(key, PushState.DROPPED, reason="no phone")
+            handed = {"reached": reached, "handed_us": now_us, "reason": refused}
+            return self._settle(key, PushState.HANDED_OVER, **handed)
+        return self._settle(key, PushState.DROPPED, reason=refused or "no phone")
+
+    def _send(self, push: Push, alarm: Alarm, name: str, phone: Device, choices: Choices | None) -> Outcome:
+        if self._clock() >= push.lease_us:
+            return Outcome(Fate.LATER)  # somebody else may be at it by now
+        outcome = self._sender.send(phone.token, data_of(alarm, phone, choices), alarm.alarm_id)
+        if outcome.fate is Fate.GONE and not self._store.forget_device(push.home_id, name, phone.token):
+            return Outcome(Fate.LATER)  # it has come back with another token
+        return outcome
 
     def _later(self, key: str, push: Push, reached: list[str], least_s: float, now_us: int) -> PushState:
         attempts = push.attempts + 1
@@ -99,8 +107,3 @@ def data_of(alarm: Alarm, phone: Device, choices: Choices | None) -> dict[str, s
 
 def _phones(push: Push, devices: Mapping[str, Device]) -> dict[str, Device]:
     return {name: phone for name, phone in devices.items() if phone.user == push.user}
-
-
-def lease_until_us(now_us: int) -> int:
-    """How long a push is this process's."""
-    return now_us + LEASE_S * SECOND_US

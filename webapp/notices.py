@@ -19,6 +19,7 @@ _OPENING: Final = frozenset({Moment.OPENED, Moment.REOPENED})
 # After that a push helps nobody any more: the app shows what is now.
 MAX_AGE_S: Final = {Category.LIFE: 3600, Category.INTRUSION: 3600}
 MAX_AGE_OTHER_S: Final = 24 * 3600
+LEASE_S: Final = 60
 BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
@@ -104,11 +105,15 @@ def due_us(moment: Moment, category: Category, choices: Choices | None, now_us: 
 
 
 def quiet_until_us(choices: Choices, now_us: int) -> int | None:
-    """The end of the quiet hours that now lies in, None outside of them. Hours may pass midnight."""
+    """The end of the quiet hours that now lies in, None outside of them or if nobody can read them. Hours may
+    pass midnight."""
     if not choices.quiet_from or not choices.quiet_to or choices.quiet_from == choices.quiet_to:
         return None
     now = dt.datetime.fromtimestamp(now_us / SECOND_US, zone_of(choices))
-    first, last = (dt.time.fromisoformat(text) for text in (choices.quiet_from, choices.quiet_to))
+    try:
+        first, last = (dt.time.fromisoformat(text) for text in (choices.quiet_from, choices.quiet_to))
+    except ValueError:
+        return None
     for day in (-1, 0):
         date = now.date() + dt.timedelta(days=day)
         begins = dt.datetime.combine(date, first, now.tzinfo)
@@ -124,6 +129,12 @@ def zone_of(choices: Choices | None) -> dt.tzinfo:
         return zoneinfo.ZoneInfo(choices.zone) if choices else dt.UTC
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         return dt.UTC
+
+
+def leased(push: Push, now_us: int) -> Push:
+    """A push that one notifier is at; it is due again when the lease ends."""
+    until_us = now_us + LEASE_S * SECOND_US
+    return push.model_copy(update={"lease_us": until_us, "due_us": until_us})
 
 
 def too_old(push: Push, now_us: int) -> bool:

@@ -4,8 +4,11 @@
 
 An alarm's change arrives by the listener, and each `COMPARE_S` by asking for all that are open: a listener
 that went deaf costs seconds. What happened while no notifier ran is found at the start. An alarm is worked on
-by one thread of `LANES`, so that its changes stay in order; FCM has threads of its own, so that a slow answer
-holds up nobody else's alarm.
+by one thread of `LANES`, so that its changes stay in order; FCM has threads of its own (`webapp.senders`), so
+that a slow answer holds up nobody else's alarm.
+
+One alarm that cannot be told is logged and left; if the thread that watches breaks, the process ends with 1:
+a notifier that lives and hears nothing would be the worst.
 """
 
 from __future__ import annotations
@@ -27,17 +30,17 @@ from schemas.alarms import Alarm, AlarmState
 from schemas.owners import Push, Said, Told, push_id
 from webapp import notices, owner_word
 from webapp.app import firestore_client, now_us
-from webapp.delivery import Delivery, lease_until_us
+from webapp.delivery import Delivery
 from webapp.errors import NotFound, Refused, Unreachable
 from webapp.lifecycle import Actor, Step
 from webapp.outbox import Household, Outbox, Taken
 from webapp.push_sender import FcmSender
 from webapp.repository import AlarmRepository
+from webapp.senders import Senders
 from webapp.watching import Change, Watch
 
 log = logging.getLogger(__name__)
 LANES: Final = 8
-SENDERS: Final = 32
 SWEEP_S: Final = 1.0
 COMPARE_S: Final = 10.0
 MARGIN_US: Final = 600 * notices.SECOND_US  # clocks differ, and a pipeline may have been slow
@@ -63,31 +66,44 @@ class Notifier:
     def __init__(
         self, alarms: AlarmRepository, outbox: Outbox, delivery: Delivery, clock: Callable[[], int]
     ) -> None:
-        self._alarms, self._outbox, self._delivery, self._clock = alarms, outbox, delivery, clock
+        self._alarms, self._outbox, self._clock = alarms, outbox, clock
         self._lanes = [ThreadPoolExecutor(1, f"lane-{number}") for number in range(LANES)]
-        self._senders = ThreadPoolExecutor(SENDERS, "sender")
+        self._senders = Senders(alarms, outbox, delivery, clock)
         self._told: dict[str, Told] = {}  # open alarms as owners know them
         self._watch: Watch | None = None
         self._said_watch: Any = None
+        self._taking: set[str] = set()  # words on their way to a lane
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._compared_us = 0
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="notifier", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen and to sweep."""
+        """`run()` on a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way. What is not finished is in the outbox."""
+        """Ask `run()` to end, and wait for the thread that `start()` began."""
         self._stopped.set()
         self._wake.set()
-        self._thread.join(5)
-        for watch in (self._watch, self._said_watch):
-            if watch is not None:
-                watch.close()
-        for pool in (*self._lanes, self._senders):
-            pool.shutdown(wait=True, cancel_futures=True)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def run(self) -> None:
+        """Listen and sweep until stopped, then finish what is under way. The rest is in the outbox.
+
+        Raises:
+            Exception: Whatever is not an outage: nobody listens any more.
+        """
+        try:
+            self._run()
+        finally:
+            for watch in (self._watch, self._said_watch):
+                if watch is not None:
+                    watch.close()
+            for lane in self._lanes:
+                lane.shutdown(wait=True, cancel_futures=True)
+            self._senders.stop()
 
     # -- one alarm ---------------------------------------------------------------------------
 
@@ -104,22 +120,26 @@ class Notifier:
         told = notices.told_of(alarm)
         if told is None or not self._is_news(alarm):
             return
-        moment = notices.to_tell(alarm)
-        pushes: dict[str, Push] = {}
-        household = Household({}, {})
-        if moment is not None:
+        pushes, mark, household = dict[str, Push](), None, Household({}, {})
+        if notices.to_tell(alarm) is not None:
             household = self._outbox.household(alarm.home_id)
             pushes = self._pushes(alarm, household)
-        mark = notices.mark(alarm, len(pushes), self._clock()) if moment is not None else None
-        written = self._outbox.tell(told, pushes, mark)
+            mark = notices.mark(alarm, len(pushes), self._clock())
+        now, written = self._clock(), False
+        ours = [key for key, p in pushes.items() if p.due_us <= now and self._senders.reserve(p.category)]
+        try:
+            pushes |= {key: notices.leased(pushes[key], now) for key in ours}
+            written = self._outbox.tell(told, pushes, mark)
+        finally:
+            for key in ours:
+                if written:
+                    self._senders.send(key, pushes[key], alarm, household)
+                else:
+                    self._senders.give_back(alarm.category)
         self._remember(told)
-        if written:
-            for key, push in pushes.items():
-                if push.lease_us:
-                    self._senders.submit(self._deliver, key, push, alarm, household)
 
     def _pushes(self, alarm: Alarm, household: Household) -> dict[str, Push]:
-        """One for each owner who wants it; those that are due now are ours from the start."""
+        """One for each owner who wants it."""
         moment, now = notices.moments(alarm)[-1], self._clock()
         made = {}
         for user in sorted({device.user for device in household.devices.values()}):
@@ -137,7 +157,6 @@ class Notifier:
                 created_us=now,
                 first_due_us=due_us,
                 due_us=due_us,
-                lease_us=lease_until_us(now) if due_us <= now else 0,
             )
         return made
 
@@ -146,15 +165,6 @@ class Notifier:
             self._told[told.alarm_id] = told
         else:
             self._told.pop(told.alarm_id, None)
-
-    def _deliver(self, key: str, push: Push, alarm: Alarm, household: Household) -> None:
-        try:
-            self._delivery.deliver(key, push, alarm, household)
-        except Unreachable as error:
-            log.warning("a push stays in the outbox: %s", error)
-        except Exception:  # the pool would swallow it; the lease lapses and it is tried again
-            log.exception("a push failed")
-            raise
 
     # -- what owners say ---------------------------------------------------------------------
 
@@ -166,6 +176,8 @@ class Notifier:
             log.warning("an owner's %s was not taken: %s", said.kind, type(error).__name__)
             if said.kind == owner_word.HELP and isinstance(error, Refused):
                 self._help_elsewhere(said)
+        finally:
+            self._taking.discard(taken.path)
         self._outbox.take(taken.path)
 
     def _help_elsewhere(self, said: Said) -> None:
@@ -215,10 +227,15 @@ class Notifier:
             self.changed(alarm)
 
     def _tend(self) -> None:
-        """A listener that runs, and now and then the truth."""
+        """Listeners that run, and now and then the truth."""
         if self._watch is None or not self._watch.active:
+            if self._watch is not None:
+                log.warning("the listener ended, begun anew")
+                self._watch.close()
             self._watch = self._alarms.watch(self._on_change)
         if self._said_watch is None or not self._said_watch.is_active:
+            if self._said_watch is not None:
+                self._said_watch.close()
             self._said_watch = self._outbox.watch_said(self._wake.set)
         now = self._clock()
         if now - self._compared_us >= COMPARE_S * notices.SECOND_US:
@@ -231,25 +248,11 @@ class Notifier:
 
     def sweep(self) -> None:
         """Deliver what is due in the outbox, take what was said."""
-        for taken in self._outbox.said():
-            self._on_lane(taken.said.alarm_id, partial(self._take, taken)).result()
-        now = self._clock()
-        for key, _ in self._outbox.due(now):
-            push = self._outbox.lease(key, lease_until_us(now), now)
-            if push is not None:
-                self._senders.submit(self._retry, key, push)
-
-    def _retry(self, key: str, push: Push) -> None:
-        try:
-            alarm = self._alarms.alarm(push.alarm_id)
-            household = self._outbox.household(push.home_id)
-        except NotFound:  # erased
-            self._outbox.settle(key, state="dropped", reason="no alarm")
-            return
-        except Unreachable as error:
-            log.warning("a push stays in the outbox: %s", error)
-            return
-        self._deliver(key, push, alarm, household)
+        words = [taken for taken in self._outbox.said() if taken.path not in self._taking]
+        for taken in sorted(words, key=lambda one: one.said.said_at):
+            self._taking.add(taken.path)
+            self._on_lane(taken.said.alarm_id, partial(self._take, taken))
+        self._senders.sweep()
 
     def _on_change(self, change: Change) -> None:
         for alarm in change.upserts:
@@ -277,8 +280,8 @@ class Notifier:
             except Unreachable as error:
                 log.warning("not told yet: %s", error)  # the next comparison does it
             except Exception:
-                log.exception("an alarm was not told")
-                raise
+                # One alarm that nobody foresaw must not silence the others.
+                log.exception("alarm %s was not told", alarm_id)
 
         return self._lanes[hash(alarm_id) % LANES].submit(guarded)
 
@@ -293,13 +296,10 @@ def main(argv: list[str] | None = None) -> None:
     outbox = Outbox(client)
     delivery = Delivery(outbox, FcmSender(config.project_id, config.fcm_url), now_us, random.random)
     notifier = Notifier(AlarmRepository(client), outbox, delivery, now_us)
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    notifier.start()
+        signal.signal(number, lambda *_: notifier.stop())
     log.info("notifier at work")
-    stop.wait()
-    notifier.stop()
+    notifier.run()
 
 
 if __name__ == "__main__":

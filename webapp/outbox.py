@@ -12,9 +12,11 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 
 from schemas import owners as docs
 from schemas.alarms import ALARMS, OPERATIONS, Alarm, PushMark
+from schemas.events import Category
 from schemas.homes import HOMES
 from schemas.owners import Choices, Device, Push, PushState, Said, Told
 from schemas.queries import ONCE
+from webapp.notices import leased
 from webapp.reaching import READ_TIMEOUT_S, reaching
 from webapp.reading import read_alarm, readable
 
@@ -74,43 +76,57 @@ class Outbox:
                 return False
         return True
 
-    def due(self, now_us: int) -> list[tuple[str, Push]]:
-        """What waits, is due, and nobody is at, oldest first."""
+    def due(self, now_us: int, categories: Iterable[Category]) -> list[tuple[str, Push]]:
+        """What waits, is due, and nobody is at, oldest first. What is leased is due when its lease ends."""
         query = (
             self._pushes.where(filter=FieldFilter("state", "==", PushState.WAITING.value))
+            .where(filter=FieldFilter("category", "in", [category.value for category in categories]))
             .where(filter=FieldFilter("due_us", "<=", now_us))
             .order_by("due_us")
             .limit(MAX_DUE)
         )
         with reaching():
             found = [(s.id, readable(Push, s.to_dict())) for s in self._all(query)]
-        return [(key, push) for key, push in found if push and push.lease_us <= now_us]
+        return [(key, push) for key, push in found if push]
 
-    def lease(self, key: str, until_us: int, now_us: int) -> Push | None:
-        """Be the only one at it until then; None: somebody else is, or it is done."""
+    def lease(self, key: str, now_us: int) -> Push | None:
+        """Be the only one at it for a while; None: somebody else is, or it is done."""
         reference = self._pushes.document(key)
         with reaching():
             snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
             push = readable(Push, snapshot.to_dict()) if snapshot.exists else None
             if push is None or push.state is not PushState.WAITING or push.lease_us > now_us:
                 return None
+            ours = leased(push, now_us)
             unchanged = self._client.write_option(last_update_time=snapshot.update_time)
+            fields = {"lease_us": ours.lease_us, "due_us": ours.due_us}
             try:
-                reference.update({"lease_us": until_us}, unchanged, retry=None, timeout=READ_TIMEOUT_S)
+                reference.update(fields, unchanged, retry=None, timeout=READ_TIMEOUT_S)
             except (FailedPrecondition, NotFound):
                 return None
-        return push
+        return ours
 
     def settle(self, key: str, **fields: Any) -> None:
         """Write how it stands; one that was erased meanwhile stays so."""
         with reaching(), contextlib.suppress(NotFound):
             self._pushes.document(key).update(fields, retry=None, timeout=READ_TIMEOUT_S)
 
-    def forget_device(self, home_id: str, device_id: str) -> None:
-        """The phone is gone."""
+    def forget_device(self, home_id: str, device_id: str, token: str) -> bool:
+        """The phone is gone → False if it has another token by now: it came back meanwhile."""
         home = self._client.collection(HOMES).document(home_id)
+        reference = home.collection(docs.DEVICES).document(device_id)
         with reaching():
-            home.collection(docs.DEVICES).document(device_id).delete(retry=None, timeout=READ_TIMEOUT_S)
+            snapshot = reference.get(timeout=READ_TIMEOUT_S, retry=None)
+            if not snapshot.exists:
+                return True
+            if (snapshot.to_dict() or {}).get("token") != token:
+                return False
+            unchanged = self._client.write_option(last_update_time=snapshot.update_time)
+            try:
+                reference.delete(unchanged, retry=None, timeout=READ_TIMEOUT_S)
+            except FailedPrecondition:
+                return False
+        return True
 
     # -- what owners say ---------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ from typing import Final, NamedTuple
 import firebase_admin
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.exceptions import GoogleAuthError
+from requests.adapters import HTTPAdapter
 
 log = logging.getLogger(__name__)
 TIMEOUT_S: Final = 10
+CONNECTIONS: Final = 32  # as many as there are senders
 KEEP_S: Final = 3600  # FCM holds it so long for a phone that is off
 
 
@@ -26,10 +28,11 @@ class Fate(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """`wait_s`: what FCM asked us to wait, 0 for nothing."""
+    """`wait_s`: what FCM asked us to wait, 0 for nothing. `reason`: why it was refused."""
 
     fate: Fate
     wait_s: float = 0.0
+    reason: str = ""
 
 
 class FcmSender:
@@ -45,6 +48,11 @@ class FcmSender:
         options = {"projectId": project_id, "httpTimeout": TIMEOUT_S}
         name = f"notifier-{project_id}"
         self._app = firebase_admin.initialize_app(credentials.ApplicationDefault(), options, name=name)
+        # firebase-admin tries again by itself and sleeps as long as FCM asks it to: a sender would be held up
+        # for minutes. The outbox does that.
+        session = messaging._get_messaging_service(self._app)._client.session
+        for scheme in ("https://fcm.googleapis.com", "https://", "http://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0))
 
     def send(self, token: str, data: dict[str, str], collapse: str) -> Outcome:
         """Hand one push over. Of several with one `collapse` a phone that was off gets the newest."""
@@ -61,7 +69,7 @@ class FcmSender:
             return Outcome(Fate.GONE)
         except (exceptions.InvalidArgumentError, ValueError) as error:
             log.error("FCM refused a push: %s", type(error).__name__)
-            return Outcome(Fate.REFUSED)
+            return Outcome(Fate.REFUSED, reason=f"refused: {type(error).__name__}")
         except exceptions.FirebaseError as error:
             log.warning("FCM: %s", error.code)
             return Outcome(Fate.LATER, _asked_to_wait_s(error))

@@ -26,12 +26,16 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.settled: list[dict[str, Any]] = []
         self.forgotten: list[tuple[str, str]] = []
+        self.came_back = False
 
     def settle(self, key: str, **fields: Any) -> None:
         self.settled.append({"key": key, **fields})
 
-    def forget_device(self, home_id: str, device_id: str) -> None:
-        self.forgotten.append((home_id, device_id))
+    def forget_device(self, home_id: str, device_id: str, token: str) -> bool:
+        assert device_id == f"device-{token}"
+        if not self.came_back:
+            self.forgotten.append((home_id, device_id))
+        return not self.came_back
 
 
 class ScriptedSender:
@@ -52,6 +56,7 @@ def push(**fields: Any) -> Push:
         "user": "u-1",
         "moment": "opened",
         "category": "life",
+        "lease_us": 1_790_000_061 * SECOND,
         **dict.fromkeys(("created_us", "first_due_us", "due_us"), 1_790_000_000 * SECOND),
     }
     return Push.model_validate({**made, **fields})
@@ -144,13 +149,42 @@ def test_the_service_may_ask_for_a_longer_pause() -> None:
 def test_after_an_hour_an_urgent_push_is_given_up() -> None:
     post = Post(busy=Outcome(Fate.LATER))
     post.clock.now_us += 3600 * SECOND
-    assert post.deliver(push(attempts=50), household("busy")) is PushState.GIVEN_UP
+    assert (
+        post.deliver(push(attempts=50, lease_us=post.clock.now_us + 1), household("busy"))
+        is PushState.GIVEN_UP
+    )
 
 
 def test_our_own_mistake_is_not_repeated() -> None:
-    post = Post(odd=Outcome(Fate.REFUSED))
+    post = Post(odd=Outcome(Fate.REFUSED, reason="refused: InvalidArgumentError"))
     assert post.deliver(push(), household("odd")) is PushState.DROPPED
     assert post.outbox.forgotten == []
+    assert post.outbox.settled[0]["reason"] == "refused: InvalidArgumentError"
+
+
+def test_a_phone_that_came_back_with_another_token_is_tried_again() -> None:
+    post = Post(old=Outcome(Fate.GONE))
+    post.outbox.came_back = True
+    assert post.deliver(push(), household("old")) is PushState.WAITING
+
+
+def test_a_push_whose_lease_ran_out_while_it_waited_is_left_to_the_next() -> None:
+    post = Post()
+    assert post.deliver(push(lease_us=post.clock.now_us), household("a")) is PushState.WAITING
+    assert (post.sender.sent, post.outbox.settled) == ([], [])
+
+
+def test_phones_that_the_lease_did_not_last_for_are_tried_again() -> None:
+    post = Post()
+    send = post.sender.send
+
+    def slow(*args: Any) -> Outcome:
+        post.clock.pass_s(61)
+        return send(*args)
+
+    post.sender.send = slow  # type: ignore[method-assign]
+    assert post.deliver(push(), household("a", "b")) is PushState.WAITING
+    assert post.outbox.settled[0]["reached"] == ["device-a"]
 
 
 def test_the_first_push_of_a_fire_is_not_overtaken_by_what_its_owner_does_not_want() -> None:

@@ -150,6 +150,7 @@ def test_a_break_in_is_pushed_at_night_and_its_end_in_the_morning() -> None:
         ("07:00", NIGHT, "07:00"),
         ("13:00", {"quiet_from": "12:30", "quiet_to": "14:00"}, "14:00"),
         ("13:00", {"quiet_from": "", "quiet_to": "14:00"}, "13:00"),
+        ("13:00", {"quiet_from": "noon", "quiet_to": "14:00"}, "13:00"),
         ("13:00", {"quiet_from": "13:00", "quiet_to": "13:00"}, "13:00"),
     ],
 )

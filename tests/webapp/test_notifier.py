@@ -199,7 +199,7 @@ def test_what_was_in_the_outbox_when_a_notifier_died_is_pushed_by_the_next(syste
     died.changed(alarm).result()
     [(key, waiting)] = system.outbox().items()
     assert waiting["state"] == "waiting"
-    system.path(f"outbox/{key}").update({"lease_us": 0})  # as if its time were over
+    system.path(f"outbox/{key}").update({"lease_us": 0, "due_us": 0})  # as if its time were over
     system.start()
     assert until(lambda: system.pushes("t-1"))
 
@@ -285,6 +285,25 @@ def test_a_listener_that_went_deaf_costs_seconds(system: System, monkeypatch: py
 def test_what_the_service_answers_decides_what_becomes_of_a_push(sender: FcmSender) -> None:
     fates = {token: sender.send(token, {"title": "x"}, "a").fate for token in ("t", "gone-9", "bad-9")}
     assert fates == {"t": Fate.TAKEN, "gone-9": Fate.GONE, "bad-9": Fate.REFUSED}
+
+
+def test_a_service_that_asks_to_wait_does_not_hold_up_the_sender(sender: FcmSender) -> None:
+    began = time.monotonic()
+    for token in ("busy-99-held", "down-99-held"):
+        assert sender.send(token, {"title": "x"}, "a").fate is Fate.LATER
+    assert sender.send("busy-99-held", {"title": "x"}, "a").wait_s == fcm.RETRY_AFTER_S
+    assert time.monotonic() - began < fcm.RETRY_AFTER_S
+
+
+def test_a_phone_that_came_back_is_not_forgotten_by_a_late_answer(system: System) -> None:
+    outbox = Outbox(system.client)
+    system.phone("t-new")
+    path = system.path(f"homes/{HOME}/devices/device-t-new")
+    assert not outbox.forget_device(HOME, "device-t-new", "t-old")
+    assert path.get().exists
+    assert outbox.forget_device(HOME, "device-t-new", "t-new")
+    assert not path.get().exists
+    assert outbox.forget_device(HOME, "device-t-new", "t-new"), "and twice is once"
 
 
 def test_of_several_pushes_of_an_alarm_a_phone_that_was_off_gets_the_newest(
