@@ -27,6 +27,13 @@ class Account(NamedTuple):
     role: str
 
 
+class Owner(NamedTuple):
+    """Whose app asks. `homes`: none if the account is no owner's."""
+
+    user: str
+    homes: frozenset[str]
+
+
 class Accounts(Protocol):
     """Checks an ID token that the browser got from Firebase, and later whether the account still stands."""
 
@@ -34,7 +41,7 @@ class Accounts(Protocol):
 
     def role_now(self, user: str, since_us: int) -> str: ...
 
-    def owned(self, id_token: str) -> frozenset[str]: ...
+    def owner(self, id_token: str) -> Owner: ...
 
 
 class _EmulatorCredential(credentials.Base):
@@ -71,15 +78,16 @@ class FirebaseAccounts:
         """
         return account_of(self._claims(id_token), now_us)
 
-    def owned(self, id_token: str) -> frozenset[str]:
-        """ID token of the owner's app → the account's homes; none if it is no owner's.
+    def owner(self, id_token: str) -> Owner:
+        """ID token of the owner's app → its account.
 
         Raises:
             SignInRefused: Forged, expired, revoked or disabled.
             Unreachable: Firebase Auth does not answer.
         """
         claims = self._claims(id_token)
-        return frozenset(map(str, claims.get("homes", ()))) if claims.get("role") == OWNER else frozenset()
+        homes = claims.get("homes", ()) if claims.get("role") == OWNER else ()
+        return Owner(str(claims["uid"]), frozenset(map(str, homes)))
 
     def _claims(self, id_token: str) -> dict[str, Any]:
         try:

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,7 @@ def create_app(
     app.extensions["watched"] = supervised
     app.extensions["operations_stores"] = stores or open_stores(config)
     app.extensions["shared_answers"] = Shared(clock)
+    app.extensions["history_places"] = threading.BoundedSemaphore(owner.HISTORIES)
     app.extensions["accounts"] = auth or FirebaseAccounts(config.project_id)
     Guard(app, config, sessions, clock)
     standing = Standing(app.extensions["accounts"], clock, config.revocation_grace_s)

@@ -90,9 +90,11 @@ class WebConfig(BaseSettings):
     path_limit_s: int = Field(default=150, ge=10, description="A path not proven for so long is a trouble.")
 
     @model_validator(mode="after")
-    def _no_plain_http_beyond_loopback(self) -> WebConfig:
+    def _browsers_are_told_apart_and_come_by_https(self) -> WebConfig:
         if not self.tls and not _is_loopback(self.host):
             raise ValueError(f"host is {self.host} without tls, limit: plain http on loopback only")
+        if self.tls and not self.proxies:
+            raise ValueError("tls is set and proxies is 0: every browser would count as the proxy's address")
         return self
 
     @property

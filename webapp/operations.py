@@ -26,6 +26,8 @@ SAMPLED_HOMES: Final = 20  # whose scores say which models run
 MODELS_SPAN_US: Final = 3600 * SECOND_US
 # Answers are shared by all pages of a process: twenty dispatchers ask no more than one.
 FAST_S, SLOW_S = 4, 60
+FAILED_S: Final = 20  # a silent service is not asked again by each page
+WAIT_S: Final = 1.0  # for an answer that another page has asked for
 _T = TypeVar("_T")
 
 
@@ -37,29 +39,52 @@ class Stores(NamedTuple):
     recorder: Recorder | None = None
 
 
+class _Question:
+    """`value` as of `as_of_us`, 0 for never; `error` as of `failed_us`, "" for none."""
+
+    def __init__(self) -> None:
+        self.asking = threading.Lock()
+        self.value: Any = None
+        self.error = ""
+        self.as_of_us = self.failed_us = 0
+
+    def told(self) -> dict[str, Any]:
+        return {"error": self.error} if self.error else {"as_of_us": self.as_of_us, "value": self.value}
+
+
 class Shared:
-    """The last answer of each question, asked anew when it is older than its seconds."""
+    """The last answer of each question, asked anew when it is older than its seconds. One page asks; the
+    others get what is known, so that a silent service holds up one thread of the server and not all."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._locks: dict[str, threading.Lock] = {}
-        self._kept: dict[str, tuple[int, Any]] = {}
+        self._questions: dict[str, _Question] = {}
         self._lock = threading.Lock()
 
     def answer(self, question: str, seconds: int, ask: Callable[[], Any]) -> dict[str, Any]:
         """`{as_of_us, value}`, or `{error}` if there is none: one silent service hides no other."""
         with self._lock:
-            lock = self._locks.setdefault(question, threading.Lock())
-        with lock:
-            as_of_us, value = self._kept.get(question, (0, None))
-            if self._clock() - as_of_us >= seconds * SECOND_US:
-                try:
-                    as_of_us, value = self._clock(), ask()
-                except Unreachable as error:
-                    log.warning("operations: %s: %s", question, error)
-                    return {"error": str(error)}
-                self._kept[question] = as_of_us, value
-        return {"as_of_us": as_of_us, "value": value}
+            kept = self._questions.setdefault(question, _Question())
+        if not kept.asking.acquire(timeout=WAIT_S):
+            return kept.told() if kept.error or kept.as_of_us else {"error": "No answer yet."}
+        try:
+            now_us = self._clock()
+            fresh = now_us - kept.as_of_us < seconds * SECOND_US
+            failed = now_us - kept.failed_us < FAILED_S * SECOND_US
+            if not fresh and not failed:
+                self._ask(question, kept, ask)
+            return kept.told()
+        finally:
+            kept.asking.release()
+
+    def _ask(self, question: str, kept: _Question, ask: Callable[[], Any]) -> None:
+        at_us = self._clock()
+        try:
+            kept.value, kept.error = ask(), ""
+            kept.as_of_us, kept.failed_us = at_us, 0
+        except Unreachable as error:
+            log.warning("operations: %s: %s", question, error)
+            kept.error, kept.failed_us = str(error), self._clock()
 
 
 @blueprint.get("/")

@@ -6,11 +6,14 @@ of the warehouse, and is given to an account's own homes only.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
 import json
 import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +21,15 @@ from flask import Blueprint, Response, abort, current_app, jsonify, render_templ
 
 from schemas.owners import CONSENT_VERSION, LANGUAGES, MAX_NOTE_CHARS, WATCHED_US
 from webapp.config import WebConfig
-from webapp.errors import Forbidden, SignInRefused
+from webapp.errors import Forbidden, SignInRefused, Unreachable
+from webapp.limits import check_history
 
 blueprint = Blueprint("owner", __name__, url_prefix="/owner")
 STATIC: Final = Path(__file__).parent / "static"
 SDK_FILES: Final = frozenset(f"firebase-{part}.js" for part in ("app", "auth", "firestore", "messaging"))
 # The SDK's files import each other from Google's server; from here they come from here.
 ELSEWHERE: Final = re.compile(rb"https://www\.gstatic\.com/firebasejs/[0-9.]+/")
+HISTORIES: Final = 6  # at once; fewer than the warehouse takes, so that some places are the console's
 HISTORY_US: Final = 24 * 3600 * 1_000_000
 SDK_KEPT_S: Final = 3600
 # The page and everything that it needs to start without a network.
@@ -100,14 +105,30 @@ def history(home_id: str, sensor_id: str) -> Any:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme != "Bearer" or not token:
         raise SignInRefused("Please sign in.")
-    if home_id not in current_app.extensions["accounts"].owned(token):
-        raise Forbidden("This is not a home of yours.")
-    warehouse = current_app.extensions["operations_stores"].warehouse
-    if warehouse is None:
-        abort(404, "No history is kept here.")
-    since_us = current_app.extensions["clock"]() - HISTORY_US
-    minutes = warehouse.history(home_id, sensor_id, since_us)
+    with _place():
+        owner = current_app.extensions["accounts"].owner(token)
+        check_history(owner.user)
+        if home_id not in owner.homes:
+            raise Forbidden("This is not a home of yours.")
+        warehouse = current_app.extensions["operations_stores"].warehouse
+        if warehouse is None:
+            abort(404, "No history is kept here.")
+        since_us = current_app.extensions["clock"]() - HISTORY_US
+        minutes = warehouse.history(home_id, sensor_id, since_us)
     return jsonify(since_us=since_us, minutes=[minute._asdict() for minute in minutes])
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[None]:
+    """Owners' histories may wait for Firebase and BigQuery on a few of the server's threads only: the others
+    are the dispatchers'."""
+    places: threading.BoundedSemaphore = current_app.extensions["history_places"]
+    if not places.acquire(blocking=False):
+        raise Unreachable(f"{HISTORIES} histories are asked for already")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _settings() -> dict[str, Any]:

@@ -15,12 +15,16 @@ from typing import Any, Final, TypeVar
 from flask import Flask, current_app, g, request
 
 from webapp.accounts import Accounts
+from webapp.counting import PerMinute
 from webapp.errors import Forbidden, SignInRefused, Unreachable
 from webapp.lifecycle import SECOND_US
 from webapp.security import PUBLIC, actor, guard
 from webapp.sessions import Session
 
 log = logging.getLogger(__name__)
+
+
+RATE: Final = "rate"  # the reason where somebody asks too often
 
 
 class Power(StrEnum):
@@ -108,6 +112,7 @@ class Standing:
 def register(app: Flask, standing: Standing) -> None:
     """Checks every request after the session was found; `Forbidden` goes to the audit trail."""
     app.extensions["standing"] = standing
+    app.extensions["denials"] = PerMinute(1)
     app.before_request(_authorise)
 
 
@@ -130,9 +135,13 @@ def _authorise() -> None:
 
 
 def record_denial(reason: str) -> None:
-    """Note a refusal of this request in the audit trail. The refusal stands also if that fails."""
+    """Note a refusal of this request in the audit trail, the same one at most once a minute: each costs a
+    transaction. The refusal stands also if that fails."""
     target = next(iter((request.view_args or {}).values()), "")[:128]
     action = str(request.endpoint).rpartition(".")[2]
+    same = (g.session.user, reason) if reason == RATE else (g.session.user, reason, action, target)
+    if not current_app.extensions["denials"].take("|".join(same)):
+        return
     try:
         current_app.extensions["alarms"].deny(
             actor(), action, target, reason, current_app.extensions["clock"]()

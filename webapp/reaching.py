@@ -8,6 +8,7 @@ from typing import Final
 
 import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
 
 from webapp.errors import Unreachable
 
@@ -22,7 +23,13 @@ def reaching(service: str = "Firestore") -> Iterator[None]:
     """
     try:
         yield
-    except (GoogleAPICallError, RetryError, requests.RequestException) as error:
+    except (
+        GoogleAPICallError,
+        RetryError,
+        GoogleAuthError,
+        requests.RequestException,
+        TimeoutError,
+    ) as error:
         raise Unreachable(f"{service}: {type(error).__name__}") from error
     except ValueError as error:
         # So the client says that a transaction was tried five times and each time came too late.

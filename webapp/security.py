@@ -16,6 +16,7 @@ from flask import Flask, Response, abort, current_app, g, redirect, request, url
 
 from webapp import sessions
 from webapp.config import WebConfig
+from webapp.counting import PerMinute
 from webapp.lifecycle import Actor
 from webapp.sessions import Limits, Session, Sessions
 
@@ -37,6 +38,8 @@ class Guard:
 
     def __init__(self, app: Flask, config: WebConfig, store: Sessions, clock: Callable[[], int]) -> None:
         self._config, self._store, self._clock = config, store, clock
+        self._refused = PerMinute(config.requests_per_minute)
+        self._admitted = PerMinute(1)  # sessions known to be good a moment ago
         self.limits = Limits(config.session_idle_s, config.session_absolute_s)
         self.cookie = "__Host-hearthwatch" if config.tls else "hearthwatch"
         app.extensions["guard"] = self
@@ -72,7 +75,7 @@ class Guard:
         if request.endpoint is None or request.endpoint in SESSIONLESS:
             return None
         if g.token:
-            g.session = sessions.current(self._store, g.token, self._clock(), self.limits)
+            g.session = self._session()
         else:  # before sign-in, too, a form has a token to prove
             g.token = g.new_token = secrets.token_urlsafe(32)
         if g.session is None and request.endpoint not in PUBLIC:
@@ -82,6 +85,19 @@ class Guard:
         if request.method not in SAFE_METHODS:
             self._check_csrf()
         return None
+
+    def _session(self) -> Session | None:
+        """The session of this request's cookie. Ids that are not known are counted by address, and no more
+        are looked up than an account may ask; who was let in a moment ago is not held up by a neighbour."""
+        address, key = str(request.remote_addr), sessions.key_of(g.token)
+        if self._refused.is_used_up(address) and not self._admitted.is_used_up(key):
+            abort(429)
+        found = sessions.current(self._store, g.token, self._clock(), self.limits)
+        if found is None:
+            self._refused.take(address)
+        else:
+            self._admitted.take(key)
+        return found
 
     def _check_csrf(self) -> None:
         # Browsers say where a request comes from; old ones do not, so the token decides in any case.

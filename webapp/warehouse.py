@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -11,9 +12,12 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from schemas.warehouse import BATCHES, READINGS_SCORES
+from webapp.errors import Unreachable
 from webapp.reaching import reaching
 
 TIMEOUT_S: Final = 8.0
+# Each question holds a thread of the server while BigQuery thinks, or is silent. More at once are refused.
+QUESTIONS: Final = 8
 MAX_OBJECTS: Final = 400
 MAX_MINUTES: Final = 3 * 24 * 60  # a day, and what was scored more than once
 # A query that would read more than this by mistake is refused by BigQuery.
@@ -55,6 +59,7 @@ class BigQueryWarehouse:
         emulated = bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
         self._client = bigquery.Client(project, credentials=AnonymousCredentials() if emulated else None)
         self._dataset = dataset
+        self._places = threading.BoundedSemaphore(QUESTIONS)
 
     def models(self, home_ids: Sequence[str], since_us: int) -> list[ModelSeen]:
         """Which versions scored these homes' readings that arrived since then."""
@@ -101,9 +106,18 @@ class BigQueryWarehouse:
         config = bigquery.QueryJobConfig(
             query_parameters=list(parameters), maximum_bytes_billed=MAX_BYTES_BILLED
         )
-        with reaching("BigQuery"):
-            job = self._client.query(sql, job_config=config, timeout=TIMEOUT_S, job_retry=None)
-            return list(job.result(timeout=TIMEOUT_S))
+        if not self._places.acquire(blocking=False):
+            raise Unreachable(f"BigQuery: {QUESTIONS} questions are waiting already")
+        try:
+            with reaching("BigQuery"):
+                # Without `retry=None` the client asks again for ten minutes.
+                never: Any = None
+                job = self._client.query(
+                    sql, job_config=config, timeout=TIMEOUT_S, retry=never, job_retry=never
+                )
+                return list(job.result(timeout=TIMEOUT_S, retry=never, job_retry=never))
+        finally:
+            self._places.release()
 
 
 def _since(since_us: int) -> bigquery.ScalarQueryParameter:

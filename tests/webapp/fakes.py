@@ -12,7 +12,7 @@ from schemas.homes import DirectoryEntry, HomeStatus, OnTest, SafeWord
 from schemas.incidents import HomeLosses, HomePath
 from schemas.labels import Label, label_of_test
 from webapp import audit, handling, on_test
-from webapp.accounts import Account
+from webapp.accounts import Account, Owner
 from webapp.audit import Record, Trail
 from webapp.errors import NotFound, SignInRefused, Unreachable
 from webapp.lifecycle import Actor, Rule
@@ -308,10 +308,10 @@ class MemoryAccounts:
             raise SignInRefused("This account was signed out.")
         return known[0].role
 
-    def owned(self, id_token: str) -> frozenset[str]:
+    def owner(self, id_token: str) -> Owner:
         if id_token not in self.homes:
             raise SignInRefused("not valid")
-        return self.homes[id_token]
+        return Owner(f"u-{id_token}", self.homes[id_token])
 
 
 class MemoryWarehouse:

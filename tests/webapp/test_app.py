@@ -143,7 +143,7 @@ def test_cookie_is_http_only_and_strict_and_plain_on_loopback(desk: Desk) -> Non
 def test_behind_tls_the_cookie_is_host_bound_and_secure() -> None:
     clock, alarms = Clock(), MemoryAlarms()
     live = LiveQueue(alarms, clock, "boot")
-    config = WebConfig(tls=True, host="0.0.0.0")
+    config = WebConfig(tls=True, proxies=1, host="0.0.0.0")
     app = create_app(
         config,
         alarms=alarms,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from pydantic import ValidationError
+
 from schemas.events import Code
 from tests.webapp.conftest import Desk
 from tests.webapp.seed import make_alarm
 from webapp import safe_word
+from webapp.config import WebConfig
 from webapp.limits import WORDS_PER_MINUTE
 from webapp.sessions import csrf_of
 
@@ -52,3 +56,33 @@ def test_requests_are_limited_by_account(desk: Desk) -> None:
     assert answers[-1] == 429
     assert answers.count(200) >= limit - 5
     assert ben.get("/session/state").status_code == 200
+
+
+def test_sessions_that_nobody_knows_are_counted_by_address_and_then_not_looked_up(desk: Desk) -> None:
+    limit = desk.app.extensions["web_config"].requests_per_minute
+    anna, mallory, looked_up = desk.browser("anna"), desk.browser(), desk.sessions.load
+    assert anna.get("/session/state").status_code == 200
+    mallory.client.set_cookie("hearthwatch", "guessed")
+    answers = [mallory.get("/session/state").status_code for _ in range(limit)]
+    assert answers.count(401) >= limit - 5  # what was asked before sign-in counts, too
+
+    def load(key: str) -> object:
+        raise AssertionError(f"looked up {key}")
+
+    desk.sessions.load = load  # type: ignore[assignment,method-assign]
+    assert mallory.get("/session/state").status_code == 429
+    desk.sessions.load = looked_up  # type: ignore[method-assign]
+    assert anna.get("/session/state").status_code == 200, "who is at work goes on, also from this address"
+
+
+def test_the_same_refusal_is_kept_once_a_minute(desk: Desk) -> None:
+    erik = desk.browser("erik")
+    for _ in range(5):
+        assert erik.get("/report").status_code == 403
+    assert erik.get("/watched").status_code == 403
+    assert [entry.action for entry in desk.alarms.audit] == ["page", "watched"]
+
+
+def test_a_proxy_that_ends_tls_must_be_counted() -> None:
+    with pytest.raises(ValidationError, match="proxies is 0"):
+        WebConfig(tls=True)

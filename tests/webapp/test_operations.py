@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.webapp.fakes import MemoryWarehouse
 from tests.webapp.seed import make_alarm
 from webapp.dead_letters import HOUR_US, MAX_OBJECTS, DeadLetters
 from webapp.folders import open_folder
-from webapp.operations import Stores
+from webapp.operations import FAILED_S, Shared, Stores
 from webapp.warehouse import ModelSeen
 from webapp.watched import Watched
 
@@ -106,6 +107,35 @@ def test_twenty_pages_ask_the_stores_once(desk: Desk, stores: Stores) -> None:
     desk.clock.pass_s(61)
     state(desk)
     assert stores.warehouse.asked == 2  # type: ignore[union-attr]
+
+
+def test_a_silent_warehouse_is_not_asked_again_by_each_page(desk: Desk, stores: Stores) -> None:
+    desk.alarms.statuses["home-1"] = HomeStatus(home_id="home-1")
+    stores.warehouse.down = True  # type: ignore[union-attr]
+    for _ in range(20):
+        assert "error" in state(desk)["models"]
+    assert stores.warehouse.asked == 1  # type: ignore[union-attr]
+    desk.clock.pass_s(FAILED_S)
+    stores.warehouse.down = False  # type: ignore[union-attr]
+    assert state(desk)["models"]["value"]["homes"] == 1
+
+
+def test_a_page_does_not_wait_for_what_another_has_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.operations.WAIT_S", 0.01)
+    shared, asked, go = Shared(desk.clock), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        assert go.wait(10)
+        return "late"
+
+    asking = threading.Thread(target=shared.answer, args=("q", 60, slow))
+    asking.start()
+    assert asked.wait(10)
+    assert shared.answer("q", 60, slow) == {"error": "No answer yet."}
+    go.set()
+    asking.join()
+    assert shared.answer("q", 60, slow)["value"] == "late"
 
 
 def test_an_unreadable_letter_file_is_passed_over(desk: Desk, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from tests.webapp.fakes import MemoryAccounts, MemoryWarehouse
 from tests.webapp.test_static import LEAST_CONTRAST, contrast
 from webapp.app import create_app
 from webapp.config import WebConfig
+from webapp.limits import HISTORIES_PER_MINUTE
+from webapp.owner import HISTORIES
 from webapp.push_words import dictionary
 from webapp.warehouse import Minute
 
@@ -56,7 +58,7 @@ def test_the_page_may_reach_firebase_and_nothing_else(client: Any) -> None:
 
 
 def test_in_production_it_reaches_firebase_by_https_only() -> None:
-    origins = WebConfig(tls=True).owner_origins
+    origins = WebConfig(tls=True, proxies=1).owner_origins
     assert len(origins) == 5
     assert all(re.fullmatch(r"https://[a-z]+\.googleapis\.com", origin) for origin in origins)
 
@@ -150,6 +152,25 @@ def test_history_is_for_owners_of_that_home(
 ) -> None:
     assert history(token, home).status_code == status
     assert desk.app.extensions["operations_stores"].warehouse.asked == 0
+
+
+def test_history_is_limited_by_account_and_not_by_address(history: Any, desk: Desk) -> None:
+    desk.app.extensions["accounts"].homes["meyer"] = frozenset({"home-0001"})
+    answers = [history("weber").status_code for _ in range(HISTORIES_PER_MINUTE + 1)]
+    assert answers == [200] * HISTORIES_PER_MINUTE + [429]
+    assert history("meyer").status_code == 200
+
+
+def test_histories_that_wait_leave_the_servers_threads_to_dispatchers(history: Any, desk: Desk) -> None:
+    places = desk.app.extensions["history_places"]
+    for _ in range(HISTORIES):
+        assert places.acquire(blocking=False)
+    assert history("weber").status_code == 503
+    assert desk.app.extensions["operations_stores"].warehouse.asked == 0
+    places.release()
+    assert history("weber").status_code == 200
+    assert history("forged").status_code == 401
+    assert history("weber").status_code == 200, "a refusal gives its place back"
 
 
 def test_a_session_of_the_console_opens_no_history(desk: Desk) -> None:

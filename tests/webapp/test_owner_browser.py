@@ -380,6 +380,25 @@ def test_signing_out_leaves_nothing_on_the_phone(app: App) -> None:
     assert "last" not in json.loads(kept)
 
 
+def test_without_a_network_a_phone_that_gets_alarms_is_not_signed_out(app: App) -> None:
+    app.sign_in()
+    page = app.page
+    page.click("#settings-open")
+    page.click("#push-toggle")
+    expect(page.locator("#push-toggle")).to_have_text("Turn off")
+    devices = app.client.collection(f"homes/{HOME}/devices")
+    assert len(list(devices.stream())) == 1
+    app.context.set_offline(True)
+    page.click("#sign-out")
+    expect(page.locator("#sheet [role=alert]").last).to_contain_text("would go on getting alarms")
+    expect(page.locator("#sign-out")).to_be_enabled()
+    app.context.set_offline(False)
+    with page.expect_navigation():
+        page.click("#sign-out")
+    expect(page.locator("#sign")).to_be_visible()
+    assert list(devices.stream()) == []
+
+
 def test_everything_can_be_done_by_keyboard(app: App) -> None:
     app.sign_in()
     page = app.page
@@ -395,7 +414,7 @@ def test_everything_can_be_done_by_keyboard(app: App) -> None:
     page.keyboard.type("toast")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("#now")).to_contain_text("You said that it was you.")
+    expect(page.locator("#now")).to_contain_text("“It was me” was said in the app.")
 
 
 def test_large_type_still_fits_the_width(app: App) -> None:

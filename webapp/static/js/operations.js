@@ -7,13 +7,18 @@ import { age, clock, fullTime, learnServerTime, nowUs } from "./time.js";
 
 const ASK_MS = 5000;
 const OLD_MS = 15000;
+const ANSWER_MS = 30000; // longer than the server waits for a silent service
 const SUPERVISION_OLD_US = 180e6; // it reports once a minute
 const pathLimitUs = Number(byId("operations").dataset.pathLimitS) * 1e6;
 let answeredMs = 0;
+let asking = false;
 let faults = [];
 
 async function ask() {
-  const reply = await get("/operations/state");
+  if (asking) return; // a slow answer is waited for, not asked for again
+  asking = true;
+  const reply = await get("/operations/state", ANSWER_MS);
+  asking = false;
   if (reply.status === 401) return location.replace("/sign-in");
   if (reply.ok) {
     answeredMs = Date.now();

@@ -103,10 +103,10 @@ function watch() {
 }
 
 async function leave() {
+  await push.turnOff(account.homes); // fails without a network, and then nothing has changed
   end();
   end = () => {};
   sheets.shut();
-  await push.turnOff(account.homes).catch(() => {});
   localStorage.removeItem(KEPT);
   await cloud.leave();
   location.reload();

@@ -6,7 +6,7 @@ import {
   signInWithEmailAndPassword, signOut,
 } from "/owner/sdk/firebase-auth.js";
 import {
-  clearIndexedDbPersistence, collection, connectFirestoreEmulator, deleteDoc, doc, getDoc, initializeFirestore, limit,
+  clearIndexedDbPersistence, collection, connectFirestoreEmulator, doc, getDoc, initializeFirestore, limit,
   onSnapshot, orderBy, persistentLocalCache, persistentMultipleTabManager, query, runTransaction, serverTimestamp, setDoc,
   terminate,
 } from "/owner/sdk/firebase-firestore.js";
@@ -97,5 +97,9 @@ export async function register(home, user, id, device) {
   await runTransaction(db, async (transaction) => { transaction.set(reference, fields); });
 }
 
-export const unregister = (home, id) => deleteDoc(doc(db, "homes", home, "devices", id));
+// In a transaction, which fails without a network: else it would wait for one, and sign-out with it.
+export async function unregister(home, id) {
+  const reference = doc(db, "homes", home, "devices", id);
+  await runTransaction(db, async (transaction) => { transaction.delete(reference); }, { maxAttempts: 1 });
+}
 export const firebaseApp = () => app;

@@ -4,6 +4,7 @@ import * as cloud from "./cloud.js";
 import { chosen } from "./words.js";
 
 const KEY = "device";
+const ANSWER_MS = 8000;
 
 export const isOn = () => Boolean(localStorage.getItem(KEY)) && globalThis.Notification?.permission === "granted";
 export const supported = () => "serviceWorker" in navigator && "Notification" in globalThis;
@@ -20,11 +21,16 @@ export async function turnOn(settings, homes, user) {
   return true;
 }
 
+// Fails if the phone could not be taken off the list: it would go on getting alarms.
 export async function turnOff(homes) {
   const id = localStorage.getItem(KEY);
+  if (!id) return;
+  if (!navigator.onLine) throw new Error("offline");
+  await Promise.race([Promise.all(homes.map((home) => cloud.unregister(home, id))), expired()]);
   localStorage.removeItem(KEY);
-  if (id) await Promise.all(homes.map((home) => cloud.unregister(home, id)));
 }
+
+const expired = () => new Promise((_, fail) => setTimeout(() => fail(new Error("no answer")), ANSWER_MS));
 
 // Tokens change, and so does the language: at each start the document is brought up to date.
 export async function refresh(settings, homes, user) {

@@ -128,10 +128,20 @@ const frame = (words, ...shapes) => svg("svg", { class: "chart", viewBox: "0 0 1
 // -- settings --------------------------------------------------------------------------------
 
 export function settings({ config, home, homes, user, about, languages, onLanguage, onHome, onOut, onChange }) {
+  const outcome = h("p", { class: "outcome", role: "alert" });
+  const out = button(t("sign.out"), async () => {
+    out.disabled = true;
+    try {
+      await onOut();
+    } catch {
+      setText(outcome, t("sign.out.failed"));
+      out.disabled = false;
+    }
+  }, "sign-out");
   open(title(t("set.title")), pushes(config, homes, user, onChange), wishes(home, user), contacts(about),
     chooser(t("set.language"), languages.map((name) => [name, t(`lang.${name}`)]), chosen(), onLanguage),
     homes.length > 1 ? homeChooser(homes, home, onHome) : null,
-    h("div", { class: "buttons" }, button(t("sign.out"), onOut, "sign-out"), closer()));
+    outcome, h("div", { class: "buttons" }, out, closer()));
 }
 
 function button(words, run, id = "") {
