@@ -9,28 +9,23 @@ All clocks are this machine's.
 from __future__ import annotations
 
 import argparse
-import functools
-import os
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
 from benchmarks.alarm_load import AlarmLoad, Write
+from benchmarks.console_parts import running
 from benchmarks.desk import Desk, browser_desks, session_cookie
-from benchmarks.dispatchers import Dispatchers, Heard
+from benchmarks.dispatchers import Dispatchers, Heard, missed_of
 from benchmarks.processes import unwind_on_sigterm
 from benchmarks.report import Target, percentiles
-from local import credentials, emulators
-from local.config import HOST, ROOT, Settings, isolated
-from tests.faults.proxy import FaultProxy
+from local.config import HOST, Settings, isolated
 from webapp.app import firestore_client
 from webapp.repository import AlarmRepository
 
@@ -42,8 +37,8 @@ QUIET_RATE, QUIET_S = 4.0, 30.0
 ALONE_S, BURST_S = 15.0, 60.0
 FAULT_RATE, FAULT_S = 10.0, 25.0
 VISIBLE_P95_S: Final = 0.5
-_START_LIMIT_S: Final = 90.0
 _SETTLE_LIMIT_S: Final = 120.0
+_DRAW_LIMIT_S: Final = 30.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,11 +105,16 @@ class _Bench:
         self._load, self._dispatchers, self._desks = load, dispatchers, desks
 
     def settle(self) -> float | None:
-        """Seconds until every list is what the database says; None if that did not come."""
+        """Seconds until every list is what the database says; None if that did not come. Then the pages have
+        time to draw it."""
         truth = self._load.truth()
-        return self._dispatchers.wait_until(
+        settled_s = self._dispatchers.wait_until(
             lambda heard: all(one.live and one.shown == truth for one in heard), _SETTLE_LIMIT_S
         )
+        deadline = time.monotonic() + _DRAW_LIMIT_S
+        while time.monotonic() < deadline and any(set(desk.rows()) != truth.keys() for desk in self._desks):
+            time.sleep(0.25)
+        return settled_s
 
     def phase(self, rate: float, seconds: float, fault: Callable[[], None] | None = None) -> dict[str, Any]:
         """Write at this rate; `fault` strikes after a third of the time."""
@@ -131,17 +131,15 @@ class _Bench:
         painted = [desk.seen_us() for desk in self._desks]
         truth = self._load.truth()
         opened = [write for write in writes if write.what == "opened"]
-        wrong = [one for one in heard if one.shown != truth]
         shown = [desk.rows() for desk in self._desks]
+        missed = missed_of(writes, truth, heard, painted, shown)
         return {
             "writes_per_s": {"wanted": round(rate, 1), "reached": round(reached, 1)},
             "writes": len(writes),
             "opened": len(opened),
             "settled_s": settled_s and round(settled_s, 2),
-            "lost": len(wrong)
-            + sum(write.alarm_id not in one.arrivals for one in heard for write in opened)
-            + sum(write.alarm_id not in seen for seen in painted for write in opened)
-            + sum(set(rows) != set(truth) for rows in shown),
+            "lost": missed.lost,
+            "over_before_told": missed.over,
             "doubled": sum(now.doubled - then.doubled for now, then in zip(heard, before, strict=True))
             + sum(len(rows) - len(set(rows)) for rows in shown),
             "commit_to_stream_s": percentiles(list(_stream_lags(writes, heard))),
@@ -172,107 +170,6 @@ def _dark_s(one: Heard, since_us: int) -> float:
     return sum(max(0, to_us - max(from_us, since_us)) for from_us, to_us in one.dark_us) / 1e6
 
 
-class _Parts:
-    """The emulator, the proxy in front of it, and the console behind that."""
-
-    def __init__(self, settings: Settings, proxy: FaultProxy) -> None:
-        self._settings, self._proxy = settings, proxy
-        self._firestore = self._console = None  # type: subprocess.Popen[bytes] | None
-
-    def start_firestore(self, *more: str) -> None:
-        address = self._settings.address(self._settings.firestore_port)
-        self._firestore = self._start(
-            "firestore", [*emulators.firestore_command(self._settings), *more], f"http://{address}/"
-        )
-
-    def start_console(self) -> None:
-        port = self._settings.web_port
-        command = [
-            *(sys.executable, "-m", "webapp.serve"),
-            *(f"--port={port}", f"--project-id={self._settings.project}"),
-        ]
-        behind_proxy = {"FIRESTORE_EMULATOR_HOST": self._settings.address(self._proxy.port)}
-        self._console = self._start("console", command, f"http://{HOST}:{port}/health", behind_proxy)
-
-    def start_auth(self) -> subprocess.Popen[bytes]:
-        emulators.write_auth_config(self._settings)
-        address = self._settings.address(self._settings.auth_port)
-        return self._start("auth", emulators.auth_command(self._settings), f"http://{address}/", {"CI": "1"})
-
-    def stop_console(self) -> None:
-        _stop(self._console)
-
-    def stop_firestore(self) -> None:
-        _stop(self._firestore)
-
-    def faults(self, load: AlarmLoad) -> dict[str, Callable[[], None]]:
-        """By name; each returns when the part is up again."""
-        return {
-            "console restarts": self._restart_console,
-            "listener dropped": self._drop_listener,
-            "emulator restarts": functools.partial(self._restart_firestore, load),
-        }
-
-    def _restart_console(self) -> None:
-        self.stop_console()
-        self.start_console()
-
-    def _drop_listener(self) -> None:
-        """The way from console to database takes everything and answers nothing, as a peer that vanished."""
-        self._proxy.half_open()
-        time.sleep(8)
-        self._proxy.heal()
-
-    def _restart_firestore(self, load: AlarmLoad) -> None:
-        """The emulator keeps nothing: it is brought back with what it had when it was stopped."""
-        kept = self._settings.run / "export"
-        address = self._settings.address(self._settings.firestore_port)
-        body = f'{{"database": "projects/{self._settings.project}/databases/(default)", '
-        body += f'"export_directory": "{kept.parent}", "export_name": "{kept.name}"}}'
-        url = f"http://{address}/emulator/v1/projects/{self._settings.project}:export"
-        asked = urllib.request.Request(
-            url, body.encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        with load.held():  # what is written between the two would be lost by the emulator itself
-            urllib.request.urlopen(asked, timeout=60).close()
-            self.stop_firestore()
-            [metadata] = kept.rglob("*.overall_export_metadata")
-            self.start_firestore(f"--import-data={metadata}")
-
-    def _start(
-        self, name: str, command: list[str], url: str, more: dict[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        with (self._settings.run / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **(more or {})}
-            )
-        deadline = time.monotonic() + _START_LIMIT_S
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                urllib.request.urlopen(url, timeout=2).close()
-                return process
-            except urllib.error.HTTPError:
-                return process  # it answers
-            except OSError:
-                time.sleep(0.1)
-        raise TimeoutError(f"{name} was not up after {_START_LIMIT_S:.0f} s")
-
-
-@contextmanager
-def running(settings: Settings) -> Iterator[_Parts]:
-    """Both emulators and the proxy; this process's environment names them."""
-    settings.run.mkdir(parents=True, exist_ok=True)
-    credentials.write(settings)
-    emulators.use_stand_ins(settings)
-    with ExitStack() as stack:
-        proxy = stack.enter_context(FaultProxy(settings.firestore_port))
-        parts = _Parts(settings, proxy)
-        parts.start_firestore()
-        stack.callback(parts.stop_firestore)
-        stack.callback(_stop, parts.start_auth())
-        yield parts
-
-
 def targets_of(figures: dict[str, Any]) -> list[Target]:
     """What the issue asks for. A phase that lost or doubled something meets nothing."""
 
@@ -295,24 +192,13 @@ def lines_of(figures: dict[str, Any]) -> list[str]:
         rates = one["writes_per_s"]
         lines.append(
             f"{name}: {one['writes']} writes ({rates['reached']}/s of {rates['wanted']}), "
-            f"{one['opened']} opened, lost {one['lost']}, doubled {one['doubled']}, "
-            f"right {one['settled_s']} s after, not live {one['not_live_s']} s"
+            f"{one['opened']} opened, lost {one['lost']}, over before told {one['over_before_told']}, "
+            f"doubled {one['doubled']}, right {one['settled_s']} s after, not live {one['not_live_s']} s"
         )
         for way in ("commit_to_stream_s", "commit_to_painted_s"):
             p50, p95, p99 = (one[way][p] for p in ("p50", "p95", "p99"))
             lines.append(f"  {way:22} n {one[way]['n']:7}  p50 {p50}  p95 {p95}  p99 {p99} s")
     return lines
-
-
-def _stop(process: subprocess.Popen[bytes] | None) -> None:
-    if process is None:
-        return
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
 
 
 def _progress(what: str) -> None:

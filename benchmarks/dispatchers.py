@@ -11,9 +11,11 @@ import contextlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple
+
+from benchmarks.alarm_load import Write
 
 SILENCE_S: Final = 7.0  # as static/js/stream.js
 REOPEN_S: Final = 1.0
@@ -119,6 +121,36 @@ class _Dispatcher:
         elif live and not self._live:
             self._dark.append((self._dark_since, _now_us()))
         self._live = live
+
+
+class Missed(NamedTuple):
+    """What dispatchers were not shown.
+
+    Attributes:
+        lost: Lists that are not what the database says after all came to rest, and alarms that are open and
+            were never shown, for each dispatcher.
+        over: Alarms that were closed before a dispatcher was told of them, for each. A list that lags more
+            than an alarm lasts passes over it, and so does one that begins anew: nobody has to handle it.
+    """
+
+    lost: int
+    over: int
+
+
+def missed_of(
+    writes: Sequence[Write],
+    truth: Mapping[str, int],
+    heard: Sequence[Heard],
+    painted: Sequence[Mapping[str, int]],
+    shown: Sequence[Sequence[str]],
+) -> Missed:
+    """What was written, and what is open at the end → what dispatchers missed, at streams and at pages."""
+    told: list[Mapping[str, Any]] = [*(one.arrivals for one in heard), *painted]
+    opened = [write.alarm_id for write in writes if write.what == "opened"]
+    never = [key for known in told for key in opened if key not in known]
+    wrong = sum(one.shown != truth for one in heard) + sum(set(rows) != truth.keys() for rows in shown)
+    lost = sum(key in truth for key in never)
+    return Missed(wrong + lost, len(never) - lost)
 
 
 class Dispatchers:

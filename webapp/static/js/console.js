@@ -64,6 +64,9 @@ function drawSoon() {
   else requestAnimationFrame(drawAll);
 }
 
+// A frame that was asked for before the page was hidden does not come until it is seen again.
+document.addEventListener("visibilitychange", drawAll);
+
 function drawAll() {
   due = false;
   queue.draw();
