@@ -323,6 +323,8 @@ def test_every_answer_has_its_security_headers(desk: Desk, fire: Alarm) -> None:
         assert headers["Referrer-Policy"] == "no-referrer", path
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"], path
         assert "base-uri 'none'" in headers["Content-Security-Policy"], path
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin", path
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin", path
 
 
 def test_nothing_is_changed_by_a_safe_method(desk: Desk, fire: Alarm) -> None:

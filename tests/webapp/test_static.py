@@ -70,3 +70,14 @@ def test_no_script_makes_html_of_data() -> None:
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|srcdoc"
     )
     assert [p.name for p in scripts if forbidden.search(p.read_text())] == []
+
+
+def test_scripts_are_modules_and_keep_nothing_where_a_name_in_the_page_could_take_its_place() -> None:
+    templates = "".join(path.read_text() for path in (STATIC.parent / "templates").glob("*.html"))
+    scripts = re.findall(r"<script\b[^>]*>", templates)
+    assert len(scripts) >= 3
+    assert [tag for tag in scripts if 'type="module"' not in tag] == []
+    kept = set()
+    for path in [*(STATIC / "js").glob("*.js"), *(STATIC / "owner").glob("*.js")]:
+        kept |= set(re.findall(r"\b((?:document|window)\.\w+) = ", path.read_text()))
+    assert kept == {"document.title", "document.cookie", "window.hearthwatch"}
