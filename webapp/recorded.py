@@ -1,8 +1,9 @@
 """The last hour of a home as its gateway recorded it: curves of every sensor, and what was heard.
 
-Receipts in the warehouse say which archive objects hold the home's messages; each message is verified
-here as the pipeline does, because the archive keeps everything that came, also what was forged. The
-warehouse learns of a minute some minutes later; the curves that come with an alarm are newer.
+Receipts in the warehouse say which archive objects hold the home's messages. Of each message certificate,
+signature, home and readings are checked here, because the archive keeps everything that came, also what was
+forged. Whether the certificate was revoked since is not: what is drawn was recorded before. The warehouse
+learns of a minute some minutes later; the curves that come with an alarm are newer.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from schemas.alarms import OPERATIONS
 from schemas.homes import HOMES
 from schemas.incidents import HomeLosses, HomePath, Incident, Supervision
 from webapp.asked import now_us
-from webapp.errors import NotFound
 from webapp.permissions import Power, needs
 from webapp.reaching import READ_TIMEOUT_S, reaching
 from webapp.reading import readable
+from webapp.repository import document_of
 
 blueprint = Blueprint("watched", __name__)
 MAX_INCIDENTS: Final = 50
@@ -62,19 +62,26 @@ class FirestoreWatched:
         )
 
     def path(self, home_id: str) -> HomePath | None:
-        if not home_id or "/" in home_id or home_id.startswith("."):
-            raise NotFound(f"no home {home_id[:80]!r}")
+        """The home's path as supervision sees it; None: it was not looked at yet.
+
+        Raises:
+            NotFound: No home can have this id.
+        """
+        reference = document_of(self._client.collection(HOMES), home_id)
         with reaching():
-            home = self._client.collection(HOMES).document(home_id).get(timeout=READ_TIMEOUT_S, retry=None)
+            home = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         known = home.to_dict() or {}
         return readable(HomePath, known) if "path_state" in known else None
 
     def losses(self, home_id: str) -> HomeLosses | None:
-        """What a home's gateways numbered and did not bring; None: nothing ever."""
+        """What a home's gateways numbered and did not bring; None: nothing ever.
+
+        Raises:
+            NotFound: No home can have this id.
+        """
+        reference = document_of(self._client.collection(docs.LOSSES), home_id)
         with reaching():
-            found = (
-                self._client.collection(docs.LOSSES).document(home_id).get(timeout=READ_TIMEOUT_S, retry=None)
-            )
+            found = reference.get(timeout=READ_TIMEOUT_S, retry=None)
         return readable(HomeLosses, found.to_dict()) if found.exists else None
 
 

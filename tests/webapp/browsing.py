@@ -17,6 +17,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright, ViewportSize, expect
 
+from local import install, tools
+from local.config import Settings
 from schemas.alarms import Alarm
 from tests.webapp import emulators
 from webapp.accounts import ensure_user
@@ -114,6 +116,18 @@ class Console:
         root.evaluate("(root, theme) => { root.dataset.theme = theme; }", other)
         self.shot(f"{name}-{other}")
         root.evaluate("(root, theme) => { root.dataset.theme = theme; }", before)
+
+
+def accessible(page: Page) -> list[str]:
+    """Serious findings of axe-core, by rule and place."""
+    axe = tools.node_dir(Settings(), "axe") / "node_modules" / "axe-core" / "axe.min.js"
+    install.ensure_node_packages("axe", Settings(), print)
+    page.evaluate(axe.read_text())  # by the debugger, to which the policy does not apply
+    # A colour in the middle of its fade is nobody's colour.
+    page.evaluate("() => Promise.allSettled(document.getAnimations().map((one) => one.finished))")
+    found = page.evaluate("async () => (await axe.run()).violations")
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {node['html'][:120]}" for one in serious for node in one["nodes"]]
 
 
 def launched(playwright: Playwright) -> Browser:

@@ -13,13 +13,20 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Playwright, sync_playwright
 from werkzeug.test import TestResponse
 
-from tests.webapp import browsing, emulators
-from tests.webapp.browsing import PROJECT, Console, Served
+from local import install, tools
+from local.config import Settings
+from tests.webapp import browsing, emulators, stores
+from tests.webapp.browsing import PASSWORD, PROJECT, Console, Served, launched, shots_folder
 from tests.webapp.fakes import Clock, MemoryAccounts, MemoryAlarms, MemorySessions, MemoryWatched
-from webapp.accounts import Account
-from webapp.app import create_app
+from tests.webapp.owner_phone import HOME, OWNER, PHONE, App, KeepingSender, furnish
+from webapp.accounts import Account, ensure_owner
+from webapp.app import create_app, firestore_client, now_us
 from webapp.config import WebConfig
+from webapp.delivery import Delivery
 from webapp.live import LiveQueue
+from webapp.notifier import Notifier
+from webapp.outbox import Outbox
+from webapp.repository import AlarmRepository
 from webapp.sessions import csrf_of
 
 
@@ -161,3 +168,56 @@ def console(
     assert desk.faults == []
     context.close()
     client.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("firestore", marks=pytest.mark.system)])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A repository on the fake and on Firestore, with what a pipeline does."""
+    if request.param == "memory":
+        yield stores.MemoryStore()
+        return
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", request.getfixturevalue("firestore_host"))
+    client = firestore_client(stores.PROJECT)
+    for name in stores.COLLECTIONS:
+        client.recursive_delete(client.collection(name))
+    yield stores.FirestoreStore(client)
+    client.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="package")
+def owner_served(stand_ins: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The server with the Firebase SDK."""
+    settings = Settings()
+    install.ensure_firebase(settings, print)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**stand_ins, "HEARTHWATCH_WEB_SDK": str(tools.firebase_sdk(settings))}.items():
+            patch.setenv(name, value)
+        ensure_owner(PROJECT, OWNER, PASSWORD, [HOME])
+        server = Served(emulators.free_port(), tmp_path_factory.mktemp("owner") / "server.log")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def app(owner_served: Served, playwright: Playwright, tmp_path: Path) -> Iterator[App]:
+    """A phone that nobody has signed in to, and a home in which all is well."""
+    client = firestore_client(PROJECT)
+    for collection in client.collections():
+        client.recursive_delete(collection)
+    furnish(client)
+    sender = KeepingSender()
+    outbox = Outbox(client)
+    notifier = Notifier(
+        AlarmRepository(client), outbox, Delivery(outbox, sender, now_us, lambda: 0.0), now_us
+    )
+    notifier.start()
+    browser = launched(playwright)
+    context = browser.new_context(
+        viewport=PHONE, locale="en-GB", timezone_id="Europe/Berlin", permissions=["notifications"]
+    )
+    made = App(f"{owner_served.url}owner/", client, context, sender, shots_folder(tmp_path))
+    yield made
+    browser.close()
+    notifier.stop()
+    client.close()  # type: ignore[no-untyped-call]
+    assert made.faults == []

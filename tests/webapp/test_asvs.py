@@ -31,9 +31,9 @@ MET: dict[str, list[str]] = {
     "2.3.2": [
         "test_handling::test_right_safe_word_ends_the_alarm_and_wrong_ones_are_counted_until_it_is_real"
     ],
-    "2.3.3": ["test_repository::test_refused_rule_writes_neither_alarm_nor_trail"],
+    "2.3.3": ["test_repository_handling::test_refused_rule_writes_neither_alarm_nor_trail"],
     "2.3.4": [
-        "test_repository::test_of_two_racing_claims_exactly_one_wins",
+        "test_repository_handling::test_of_two_racing_claims_exactly_one_wins",
         "test_browser_queue::test_of_two_browsers_that_claim_at_once_one_wins_and_the_other_is_told_who",
     ],
     "2.4.1": [

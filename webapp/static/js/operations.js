@@ -3,12 +3,12 @@
 
 import { get } from "./api.js";
 import { byId, h, setText, words } from "./dom.js";
+import { agesOf } from "./supervision.js";
 import { age, clock, fullTime, learnServerTime, nowUs } from "./time.js";
 
 const ASK_MS = 5000;
 const OLD_MS = 15000;
 const ANSWER_MS = 30000; // longer than the server waits for a silent service
-const SUPERVISION_OLD_US = 180e6; // it reports once a minute
 const pathLimitUs = Number(byId("operations").dataset.pathLimitS) * 1e6;
 let answeredMs = 0;
 let asking = false;
@@ -61,15 +61,14 @@ function drawWatched({ incidents, losses, supervision }) {
     faults.push("Supervision has not reported yet.");
     fill("supervision", [[cell("no report yet", "words warn", 2)]]);
   } else {
-    const oldUs = nowUs() - supervision.as_of_us;
-    const rosterUs = supervision.as_of_us - supervision.roster_us;
-    if (oldUs > SUPERVISION_OLD_US) faults.push(`Supervision last judged ${age(oldUs)} ago: silence is not noticed.`);
-    if (rosterUs > 3600e6) faults.push(`The roster is ${age(rosterUs)} old.`);
+    const { judgedUs, rosterAgeUs, isOld, rosterIsOld } = agesOf(supervision);
+    if (isOld) faults.push(`Supervision last judged ${age(judgedUs)} ago: silence is not noticed.`);
+    if (rosterIsOld) faults.push(`The roster is ${age(rosterAgeUs)} old.`);
     fill("supervision", [
       [head("Watched"), cell(String(supervision.homes))],
       [head("Silent"), cell(String(supervision.silent))],
-      [head("Judged"), cell(`${age(oldUs)} ago`, oldUs > SUPERVISION_OLD_US ? "warn" : "")],
-      [head("Roster’s age"), cell(age(rosterUs), rosterUs > 3600e6 ? "warn" : "")],
+      [head("Judged"), cell(`${age(judgedUs)} ago`, isOld ? "warn" : "")],
+      [head("Roster’s age"), cell(age(rosterAgeUs), rosterIsOld ? "warn" : "")],
     ]);
   }
   for (const one of incidents) faults.push(`${one.headline}, for ${age(nowUs() - one.since_us)}.`);

@@ -3,11 +3,10 @@
 
 import { get } from "./api.js";
 import { byId, h, setText, sign } from "./dom.js";
+import { agesOf } from "./supervision.js";
 import { age, clock, elapsed, fullTime, nowUs } from "./time.js";
 
 const ASK_MS = 5000;
-const OLD_US = 180e6; // supervision reports once a minute
-const ROSTER_OLD_US = 3600e6;
 let answeredUs = 0;
 let said = null;
 let shown = ""; // the card's home
@@ -87,11 +86,10 @@ function drawLine() {
     parts.push("No supervision yet");
   } else {
     parts.push(`${count(supervision.homes, "home", "homes")} watched`, `${supervision.silent} silent`);
-    const oldUs = nowUs() - supervision.as_of_us;
-    const rosterUs = supervision.as_of_us - supervision.roster_us;
-    if (oldUs > OLD_US) parts.push(`judged ${age(oldUs)} ago`);
-    if (rosterUs > ROSTER_OLD_US) parts.push(`roster ${age(rosterUs)} old`);
-    warn = oldUs > OLD_US || rosterUs > ROSTER_OLD_US;
+    const { judgedUs, rosterAgeUs, isOld, rosterIsOld } = agesOf(supervision);
+    if (isOld) parts.push(`judged ${age(judgedUs)} ago`);
+    if (rosterIsOld) parts.push(`roster ${age(rosterAgeUs)} old`);
+    warn = isOld || rosterIsOld;
   }
   if (losses?.batches) {
     parts.push(`${count(losses.batches, "batch", "batches")} of ${count(losses.homes, "home", "homes")} missing without a reason`);
