@@ -151,6 +151,41 @@ def test_a_cry_for_help_stands_before_an_it_was_me_that_came_later(console: Cons
     console.shot("10-help")
 
 
+def test_the_last_hour_is_drawn_when_it_is_asked_for_and_a_silent_archive_is_said(console: Console) -> None:
+    page, now = console.page, now_us()
+    scenes = seed.scenes(now)
+    fire, pieces = scenes[0]
+    seed.write(console.client, [(fire, pieces)])
+    console.row(fire).click()
+    expect(page.locator(".chart .limit")).to_have_count(1)
+    with_the_alarm = page.locator(".chart").count()
+    address = "**/homes/*/hour"
+    page.route(address, lambda route: route.fulfill(status=503, json={"error": "The archive is silent."}))
+    page.click("#span-hour")
+    expect(page.locator("#span-note")).to_have_text("The archive is silent.")
+    assert page.locator(".chart").count() == with_the_alarm, "what was there stays"
+    page.unroute(address)
+    start_us = now - 3600 * seed.SECOND
+    curve = {
+        "sensor_id": "air-kitchen",
+        "kind": "air",
+        "room": "kitchen",
+        "quantity": "co_ppm",
+        "unit": "ppm",
+    }
+    series = [{**curve, "start_us": start_us, "period_us": 4 * seed.SECOND, "values": [1, None, 40] * 300}]
+    hour = {"start_us": start_us, "series": series, "spectrograms": [], "unread": 0}
+    page.route(address, lambda route: route.fulfill(json=hour))
+    page.click("#span-hour")
+    expect(page.locator("#span-hour")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#span-note")).to_have_text("")
+    expect(page.locator(".chart")).to_have_count(1)
+    expect(page.locator("#charts")).to_contain_text("CO · kitchen")
+    console.shot("11-last-hour")
+    page.click("#span-minutes")
+    expect(page.locator(".chart")).to_have_count(with_the_alarm)
+
+
 def test_markup_in_an_alarm_stays_text(console: Console) -> None:
     page = console.page
     alarm = seed.make_alarm(
