@@ -12,6 +12,7 @@ from schemas import incidents as docs
 from schemas.alarms import OPERATIONS
 from schemas.homes import HOMES
 from schemas.incidents import HomeLosses, HomePath, Incident, Supervision
+from schemas.queries import ONCE
 from webapp.asked import now_us
 from webapp.permissions import Power, needs
 from webapp.reaching import READ_TIMEOUT_S, reaching
@@ -52,8 +53,9 @@ class FirestoreWatched:
         missing = self._client.collection(docs.LOSSES).where(filter=FieldFilter("unexplained", ">", 0))
         report = self._client.collection(OPERATIONS).document(docs.SUPERVISION_DOCUMENT)
         with reaching():
-            incidents = [s.to_dict() for s in lasting.limit(MAX_INCIDENTS).stream(timeout=READ_TIMEOUT_S)]
-            losses = [s.to_dict() for s in missing.limit(MAX_LOSSES).stream(timeout=READ_TIMEOUT_S)]
+            within: Any = {"timeout": READ_TIMEOUT_S, "retry": ONCE}
+            incidents = [s.to_dict() for s in lasting.limit(MAX_INCIDENTS).stream(**within)]
+            losses = [s.to_dict() for s in missing.limit(MAX_LOSSES).stream(**within)]
             supervision = report.get(timeout=READ_TIMEOUT_S, retry=None)
         return Watched(
             [one for one in (readable(Incident, document) for document in incidents) if one],

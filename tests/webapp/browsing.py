@@ -126,7 +126,7 @@ def accessible(page: Page) -> list[str]:
         page.evaluate(axe.read_text())  # by the debugger, to which the policy does not apply
     # A colour in the middle of its fade is nobody's colour.
     page.evaluate("() => Promise.allSettled(document.getAnimations().map((one) => one.finished))")
-    found = page.evaluate("async () => (await axe.run({}, {resultTypes: ['violations']})).violations")
+    found = page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
     return [f"{one['id']}: {node['html'][:120]}" for one in serious for node in one["nodes"]]
 
