@@ -54,15 +54,13 @@ def _class_table(found: dict[str, Any], known: Known) -> str:
             [
                 origin,
                 "the same, were it calibrated",
-                *(_reads(found[part][t].get("calibrated_reads")) for t in MODELS),
+                *(_reads(found[part][t]["calibrated_reads"]) for t in MODELS),
             ]
         )
     return table(["clips", "", *MODELS], rows)
 
 
-def _reads(read: dict[str, float] | None) -> str:
-    if read is None:
-        return "–"
+def _reads(read: dict[str, float]) -> str:
     return f"{100 * read['mean']:.1f} % ({100 * read['low']:.1f}–{100 * read['high']:.1f})"
 
 
