@@ -226,7 +226,7 @@ function drawDetail() {
   setHomeZone(detail?.home?.time_zone);
   drawHead(); // its times are the home's, too
   note(detail ? "" : "Loading evidence…");
-  byId("why").replaceChildren(...(selected.avs_reasons.length ? selected.avs_reasons : ["No reasons were given."]).map((reason) => h("li", {}, reason)));
+  byId("why").replaceChildren(...(selected.avs_reasons.length ? selected.avs_reasons : ["No reasons were given."]).map((reason) => h("li", {}, words(reason))));
   setText(byId("why-title"), `Why AVS ${selected.avs_level}${selected.avs_rule ? ` (rule ${selected.avs_rule})` : ""}`);
   const count = Math.max(selected.evidence_count, evidence.length);
   setText(byId("evidence-title"), evidence.length && evidence.length < count ? `Evidence, newest ${evidence.length} of ${count}` : `Evidence (${count})`);
