@@ -192,8 +192,10 @@ async def _serve(answering: Connection, dispatchers: list[_Dispatcher]) -> None:
     while not all(task.done() for task in following):
         await asked.wait()
         asked.clear()
-        answering.recv()
-        answering.send([one.heard() for one in dispatchers])
+        # The reader calls once more than there are questions: waiting for one would stop every stream.
+        while answering.poll():
+            answering.recv()
+            answering.send([one.heard() for one in dispatchers])
 
 
 def _now_us() -> int:
