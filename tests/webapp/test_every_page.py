@@ -12,11 +12,9 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from schemas.homes import SensorStatus
-from tests.webapp import seed
 from tests.webapp.browsing import CHEF, SIZE, Console, accessible
 from tests.webapp.owner_phone import DESKTOP, PHONE, App
 from tests.webapp.test_browser_storm import stormy
-from webapp.app import now_us
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 WIDE: Final[ViewportSize] = {"width": 1920, "height": 1080}
@@ -42,7 +40,6 @@ def test_no_page_of_the_console_keeps_anybody_out(console: Console) -> None:
     stormy(console)
     sensors = {key: sensor.model_dump(mode="json") for key, sensor in SENSORS.items()}
     console.client.document("homes/home-0001").set({"home_id": "home-0001", "sensors": sensors})
-    fire = seed.scenes(now_us())[0][0]
     findings: dict[str, list[str]] = {}
 
     def look(name: str, page: Page) -> None:
@@ -53,7 +50,7 @@ def test_no_page_of_the_console_keeps_anybody_out(console: Console) -> None:
     with console.colleague(CHEF) as page:
         expect(page.locator("[data-group]")).to_have_count(1)
         look("queue", page)
-        console.row(fire, page).click()
+        page.locator("[data-alarm-id]", has_text="Smoke").click()
         expect(page.locator("#evidence li")).to_have_count(2)
         page.keyboard.press("c")
         expect(page.locator("#claim")).to_contain_text("Yours")
