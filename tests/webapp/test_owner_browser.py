@@ -51,8 +51,11 @@ def test_the_home_at_a_glance_in_two_languages_light_and_dark(app: App) -> None:
 def test_an_alarm_from_the_first_second_to_its_end(app: App) -> None:
     app.sign_in()
     page = app.page
+    page.locator("#works").scroll_into_view_if_needed()
+    expect(app.head).not_to_be_in_viewport()
     alarm = app.raise_alarm()
     expect(app.head).to_have_attribute("data-tone", "alarm")
+    expect(app.head).to_be_in_viewport()
     expect(app.head).to_contain_text(re.compile(r"Smoke in the kitchen, \d\d:\d\d\."))
     expect(app.head).to_contain_text("Nobody has taken it yet.")
     app.shot("alarm-new")

@@ -29,6 +29,7 @@ export function say([key, parts = {}]) {
 
 export function drawHead(told, { connected, asOfUs, waiting }) {
   const head = byId("head");
+  if (told.tone === "alarm" && head.dataset.tone !== "alarm") scrollTo({ top: 0 }); // whoever reads below must see it
   head.dataset.tone = told.tone;
   if (connected) delete head.dataset.stale;
   else head.dataset.stale = "";
