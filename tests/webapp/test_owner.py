@@ -284,6 +284,14 @@ def told(**changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
+def test_rooms_and_their_sensors_stand_in_one_order_whatever_the_database_gives() -> None:
+    sensors = home()["sensors"]
+    known = [(room, [one["id"] for one in found]) for room, found in story("rooms", home())]
+    assert known == [("hall", ["motion-hall"]), ("kitchen", ["contact-kitchen-window"])]
+    turned = home(sensors=dict(reversed(sensors.items())))
+    assert story("rooms", turned) == story("rooms", home())
+
+
 def test_all_is_well_says_how_it_is_armed_and_counts_the_sensors() -> None:
     said = headline()
     assert (said["tone"], said["head"], said["sub"]) == (

@@ -91,7 +91,7 @@ export function rooms(home) {
   }
   const rank = (sensor) => (ORDER.indexOf(sensor.kind) + ORDER.length + 1) % (ORDER.length + 1);
   for (const list of found.values()) list.sort((a, b) => rank(a) - rank(b) || a.id.localeCompare(b.id));
-  return found;
+  return [...found].sort(([a], [b]) => a.localeCompare(b)); // the database keeps no order
 }
 
 export function sensorName({ id, kind }) {

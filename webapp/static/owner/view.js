@@ -71,10 +71,10 @@ function drawCard(alarm, onSay, state) {
 
 export function drawRooms({ home, live, told }, { connected }, onSensor) {
   const found = story.rooms(home);
-  const note = !found.size ? "rooms.none" : !connected ? "rooms.last" : story.isLive(live, nowUs) ? "rooms.live" : "rooms.asking";
+  const note = !found.length ? "rooms.none" : !connected ? "rooms.last" : story.isLive(live, nowUs) ? "rooms.live" : "rooms.asking";
   setText(byId("rooms-note"), t(note));
   byId("rooms").classList.toggle("stale", !connected);
-  const sections = [...found].map(([room, sensors]) =>
+  const sections = found.map(([room, sensors]) =>
     h("section", { class: "room" }, h("h3", {}, roomName(room)),
       h("ul", { class: "list" }, ...sensors.map((sensor) => h("li", {}, drawSensor(sensor, story.sensorState(sensor, live, told), onSensor))))));
   const text = sections.map((section) => section.textContent).join("\n");
