@@ -242,7 +242,7 @@ function drawDetail() {
   const limits = new Map(measured.filter(([, limit]) => limit));
   const moments = evidence.map((e) => (e.clock_suspect ? e.arrived_us : e.occurred_us));
   const about = { moments, category: selected.category, room: selected.room, involved, limits };
-  const shownHour = span.hour && span.of === selected.home_id;
+  const shownHour = span.hour !== null && span.of === selected.home_id;
   byId("span-hour").setAttribute("aria-pressed", String(shownHour));
   byId("span-minutes").setAttribute("aria-pressed", String(!shownHour));
   if (!shownHour) drawCharts(byId("charts"), detail.series, about);
