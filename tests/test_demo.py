@@ -8,14 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
 
-from local import supervise
+from local import emulators, supervise, tfx_root
 from local.config import Settings, isolated, port_fields, port_in_use, variable
 from local.parts import RUN_MARK
+from local.tools import MissingTool
+from schemas.events import AlarmKind
+from tests.webapp import acting
+from transforms.firestore_effects import firestore_client
+from webapp.lifecycle import Actor
+from webapp.repository import AlarmRepository
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -62,27 +72,116 @@ def test_the_scripted_scenario_is_archived_raised_and_judged(tmp_path: Path) -> 
     assert _left_over(settings) == []
 
 
-def test_ctrl_c_while_it_runs_leaves_no_process_and_no_port(tmp_path: Path) -> None:
-    settings = isolated(tmp_path / "run")
-    command = [HEARTHWATCH, "demo", "--homes=2", "--scenario=quiet"]
-    log = tmp_path / "demo.log"
+class Demo(NamedTuple):
+    """A demo that runs: two homes, a pan of oil burns in the first."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    settings = isolated(folder / "run")
+    command = [HEARTHWATCH, "demo", "--homes=2", "--scenario=kitchen-fire"]
+    log = folder / "demo.log"
     with log.open("wb") as output:
-        demo = subprocess.Popen(command, env=_environment(settings), stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=_environment(settings), stdout=output, stderr=subprocess.STDOUT
+        )
     try:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 360
         while b"Ctrl-C stops everything" not in log.read_bytes():
-            assert demo.poll() is None, log.read_text()
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)
-        beyond = {
-            connection.laddr.ip
-            for process in supervise.processes(settings)
-            for connection in process.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
-        assert beyond <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(90) == 0
+        yield Demo(settings, process)
     finally:
         supervise.stop(settings)
+
+
+@pytest.mark.timeout(1200)
+def test_what_a_dispatcher_closes_teaches_a_model_that_the_running_system_then_scores_with(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = demo.settings
+    try:
+        tfx_root.ensure(settings, print)
+    except MissingTool as error:
+        pytest.skip(f"TFX cannot be had on this machine: {error}")
+    for name, value in emulators.client_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    repository = AlarmRepository(firestore_client(settings.project))
+    (alarm,) = _soon(lambda: [one for one in repository.open_alarms() if one.kind == AlarmKind.FIRE], 180)
+    _soon(lambda: _rows(settings, SEEN, home=alarm.home_id, at=alarm.occurred_us), 180)
+    anna = Actor("anna", "Anna")
+    held = acting.claim(repository, alarm.alarm_id, anna, _now_us())
+    assert held.claim
+    acting.close(repository, alarm.alarm_id, anna, held.claim.fence, "real", "A pan of oil.", _now_us())
+
+    assert _run(settings, sys.executable, "-m", "local.train", "--train-steps=500") == 0
+    assert _rows(settings, TAUGHT, home=alarm.home_id, at=alarm.occurred_us) == [
+        {"label": "fire", "label_source": "dispatcher"}
+    ]
+    for state in ("shadow", "fleet"):
+        promote = (HEARTHWATCH, "models", "promote", "air-2", f"--to={state}", "--by=anna", "--reason=better")
+        assert _run(settings, *promote) == 0
+    _soon(lambda: _rows(settings, "SELECT home_id FROM readings_scores WHERE model_version = 'air-2'"), 180)
+
+
+# The first air readings of the kitchen that saw the fire: what the warehouse has scores of, the archive has.
+SEEN = (
+    "SELECT minute_time FROM readings_scores WHERE home_id = @home AND family = 'air' AND room = 'kitchen' "
+    "AND minute_time > TIMESTAMP_MICROS(@at - 60000000)"
+)
+TAUGHT = (
+    "SELECT DISTINCT label, label_source FROM training_readings WHERE home_id = @home AND family = 'air' "
+    "AND label_source = 'dispatcher'"
+)
+
+
+def _soon(asked: Callable[[], list[Any]], limit_s: float) -> list[Any]:
+    """What it answers as soon as it is something."""
+    deadline = time.monotonic() + limit_s
+    while not (found := asked()):
+        assert time.monotonic() < deadline, f"nothing after {limit_s:.0f} s"
+        time.sleep(1)
+    return found
+
+
+def _rows(settings: Settings, query: str, **values: Any) -> list[dict[str, Any]]:
+    """Of the warehouse; none while a table is still to be made by its first load."""
+    client = bigquery.Client(project=settings.project)
+    parameters = [
+        bigquery.ScalarQueryParameter(name, "INT64" if isinstance(value, int) else "STRING", value)
+        for name, value in values.items()
+    ]
+    config = bigquery.QueryJobConfig(
+        query_parameters=parameters, default_dataset=f"{settings.project}.{settings.dataset}"
+    )
+    try:
+        return [dict(row) for row in client.query(query, job_config=config).result()]
+    except NotFound:
+        return []
+
+
+def _run(settings: Settings, *command: str) -> int:
+    return subprocess.run(command, env=_environment(settings), check=False).returncode
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def test_ctrl_c_while_it_runs_leaves_no_process_and_no_port(demo: Demo) -> None:
+    settings = demo.settings
+    beyond = {
+        connection.laddr.ip
+        for process in supervise.processes(settings)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert beyond <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(90) == 0
     assert _left_over(settings) == []
