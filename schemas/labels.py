@@ -12,7 +12,7 @@ Collections:
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from schemas.alarms import Alarm, CloseOutCode
 from schemas.documents import Document
@@ -88,6 +88,14 @@ class Label(Document):
         return f"{self.alarm_id}~owner" if self.source is LabelSource.OWNER else self.alarm_id
 
 
+def dispatcher_label(alarm: Alarm) -> Label | None:
+    """What a closed episode teaches; None while it is open or if nobody found out."""
+    if alarm.closed_us is None or alarm.close_out in (None, CloseOutCode.UNKNOWN):
+        return None
+    owner_said = alarm.owner_said.kind if alarm.owner_said else ""
+    return _label(alarm, alarm.close_out, alarm.updated_us, alarm.closed_us, owner_said=owner_said)
+
+
 def owner_label(alarm: Alarm) -> Label | None:
     """What the owner says of an episode, None if nothing: in the app, else with the code at the keypad."""
     if alarm.owner_said:
@@ -96,17 +104,22 @@ def owner_label(alarm: Alarm) -> Label | None:
         said_us, is_real = alarm.cancelled_us, False
     else:
         return None
+    close_out = CloseOutCode.REAL if is_real else CloseOutCode.FALSE_USER
+    return _label(alarm, close_out, said_us, said_us, source=LabelSource.OWNER)
+
+
+def _label(alarm: Alarm, close_out: CloseOutCode, to_us: int, said_us: int, **more: Any) -> Label:
     return Label(
         alarm_id=alarm.alarm_id,
         home_id=alarm.home_id,
         kind=alarm.kind,
         code=alarm.code,
-        close_out=CloseOutCode.REAL if is_real else CloseOutCode.FALSE_USER,
+        close_out=close_out,
         from_us=alarm.occurred_us,
-        to_us=max(alarm.occurred_us, said_us),
+        to_us=max(alarm.occurred_us, to_us),
         closed_us=said_us,
-        source=LabelSource.OWNER,
         room=alarm.room,
+        **more,
     )
 
 

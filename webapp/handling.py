@@ -10,7 +10,6 @@ from typing import Any, Final
 from schemas.alarms import Alarm, AlarmState, Call, CallOutcome, CloseOutCode, Service
 from schemas.errors import BadInput
 from schemas.events import AlarmKind
-from schemas.labels import Label
 from webapp.errors import Refused
 from webapp.lifecycle import (
     MAX_NOTE_CHARS,
@@ -171,24 +170,6 @@ def reopen(alarm: Alarm, actor: Actor, reason: str, now_us: int) -> Step:
         "safe_word_us": None,
     }
     return step(alarm, actor, "reopened", now_us, {"note": text}, **changes)
-
-
-def label_of(alarm: Alarm) -> Label | None:
-    """What a closed episode teaches; None while it is open or if nobody found out."""
-    if alarm.closed_us is None or alarm.close_out in (None, CloseOutCode.UNKNOWN):
-        return None
-    return Label(
-        alarm_id=alarm.alarm_id,
-        home_id=alarm.home_id,
-        kind=alarm.kind,
-        code=alarm.code,
-        close_out=alarm.close_out,
-        from_us=alarm.occurred_us,
-        to_us=max(alarm.occurred_us, alarm.updated_us),
-        closed_us=alarm.closed_us,
-        room=alarm.room,
-        owner_said=alarm.owner_said.kind if alarm.owner_said else "",
-    )
 
 
 def slot_after(alarm: Alarm, changed: Step, slot: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from schemas.alarms import Alarm, AlarmState, Evidence, LaneProof
 from schemas.audit import AuditAnchor
 from schemas.errors import BadInput
 from schemas.homes import DIRECTORY, HOMES, ON_TEST, SAFE_WORDS, DirectoryEntry, HomeStatus, OnTest, SafeWord
-from schemas.labels import LABELS, label_of_test
+from schemas.labels import LABELS, dispatcher_label, label_of_test
 from schemas.queries import ONCE
 from webapp import audit, handling, on_test
 from webapp.audit_store import AuditStore
@@ -319,7 +319,7 @@ class AlarmRepository:
         if merged is not None:
             transaction.set(slot, merged, merge=True)
         label, reference = (
-            handling.label_of(after),
+            dispatcher_label(after),
             self._client.collection(LABELS).document(alarm.alarm_id),
         )
         if label:

@@ -10,7 +10,7 @@ from schemas.alarms import Alarm, AlarmState, Evidence, LaneProof, open_id
 from schemas.audit import AuditAnchor, AuditEntry, AuditHead
 from schemas.homes import DirectoryEntry, HomeStatus, OnTest, SafeWord
 from schemas.incidents import HomeLosses, HomePath
-from schemas.labels import Label, label_of_test
+from schemas.labels import Label, dispatcher_label, label_of_test
 from webapp import audit, handling, on_test
 from webapp.accounts import Account, Owner
 from webapp.audit import Record, Trail
@@ -179,7 +179,7 @@ class MemoryAlarms:
             if not step.is_heartbeat:
                 self.entries.setdefault(alarm_id, []).append(step.entry)
                 self._record(audit.of_step(alarm, actor, step))
-            label = handling.label_of(self.alarm(alarm_id))
+            label = dispatcher_label(self.alarm(alarm_id))
             self.labels.pop(alarm_id, None)
             if label:
                 self.labels[alarm_id] = label

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.alarms import CONSOLE_FIELDS, TRANSITIONS, Alarm, AlarmState
 from schemas.errors import BadInput
 from schemas.events import Code
+from schemas.labels import dispatcher_label
 from tests.webapp.seed import make_alarm
 from webapp import escalation, handling, lifecycle
 from webapp.errors import Refused
@@ -155,12 +156,12 @@ def test_note_is_allowed_to_everybody_and_changes_no_field(annas: Alarm) -> None
 
 
 def test_label_is_the_close_out_and_there_is_none_if_nobody_found_out(annas: Alarm) -> None:
-    label = handling.label_of(closed(annas))
+    label = dispatcher_label(closed(annas))
     assert label
     assert (label.close_out, label.code, label.home_id) == ("real", Code.PERIMETER, "home-0001")
-    assert handling.label_of(annas) is None
+    assert dispatcher_label(annas) is None
     unknown = after(annas, lambda a: handling.close(a, ANNA, 1, "unknown", "", NOW))
-    assert handling.label_of(unknown) is None
+    assert dispatcher_label(unknown) is None
 
 
 RULES: dict[str, Callable[[Actor, int, int], Rule]] = {
