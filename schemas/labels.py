@@ -11,6 +11,7 @@ Collections:
 
 from __future__ import annotations
 
+import datetime as dt
 from enum import StrEnum
 from typing import Any, Final
 
@@ -26,6 +27,10 @@ CLASSES: Final[dict[str, tuple[str, ...]]] = {
     "motion": ("nobody", "person", "pet", "draught"),
     "contact": ("rest", "knock", "open_close", "forced"),
 }
+
+# A corpus has no day of its own: its rows lie before any fleet's, so that a query can read them alone.
+CORPUS_DAY: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+CORPUS_ENDS: Final = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
 
 class LabelSource(StrEnum):

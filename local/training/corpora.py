@@ -17,7 +17,7 @@ import numpy as np
 from local import recordings
 from local.training import examples
 from schemas.features import FEATURE_VERSION
-from schemas.labels import CLASSES, WEIGHTS, TaughtBy
+from schemas.labels import CLASSES, CORPUS_DAY, WEIGHTS, TaughtBy
 from schemas.readings import MINUTE_US
 from schemas.warehouse import SCHEMA_VERSION
 from transforms.training_rows import PAYLOAD, exact
@@ -29,7 +29,7 @@ NIST: Final = "NIST home smoke-alarm tests"
 ROOMS: Final = 120
 PLAYS: Final = 4  # of a recorded fire, each in another simulated room
 SEED: Final = 20_260_901
-_SOME_DAY_US: Final = 946_684_800_000_000  # 2000-01-01: a corpus has no day of its own
+_DAY_US: Final = int(CORPUS_DAY.timestamp() * 1e6)
 
 
 def air_rows(folder: Path | None, rooms: int = ROOMS) -> Iterator[Row]:
@@ -46,7 +46,7 @@ def _rows(corpus: str, home: str, model: str, made: examples.Examples, place: st
     home_id = f"{corpus}, {home}"
     for number, (features, label) in enumerate(zip(made.inputs, made.labels, strict=True)):
         identity = f"{home_id}|{place}|{number}|{FEATURE_VERSION}"
-        moment = timestamp(_SOME_DAY_US + number * MINUTE_US)
+        moment = timestamp(_DAY_US + number * MINUTE_US)
         yield {
             "home_id": home_id,
             "gateway_id": "",

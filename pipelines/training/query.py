@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any, Final
 
 from schemas.features import FEATURE_NAMES, FEATURE_VERSION
-from schemas.labels import CLASSES
+from schemas.labels import CLASSES, CORPUS_ENDS
 from schemas.warehouse import TRAINING_READINGS, current_sql
 
 FLEET: Final = "fleet"
@@ -18,18 +18,22 @@ FAMILIES: Final = tuple(CLASSES)  # sound has no class that a close-out code cou
 def training_sql(dataset: str, family: str, first: dt.datetime, end: dt.datetime) -> str:
     """The query of a run: the fleet's labelled minutes in [first, end), and every corpus, each reading once.
 
+    Only the partitions of those days are read.
+
     >>> "label IS NOT NULL" in training_sql("d", "air", dt.datetime(2026, 3, 1), dt.datetime(2026, 3, 2))
     True
     """
+    among = (
+        f"(minute_time >= TIMESTAMP '{_moment(first)}' AND minute_time < TIMESTAMP '{_moment(end)}')"
+        f" OR minute_time < TIMESTAMP '{_moment(CORPUS_ENDS)}'"
+    )
     return (
         "SELECT home_id, reading_id, family, corpus, room, sensor_model,\n"
         "  label, label_source, label_weight, features,\n"
         f"  IF(corpus = '{FLEET}', EXTRACT(HOUR FROM minute_time), {NO_HOUR}) AS hour\n"
-        f"FROM ({current_sql(dataset, TRAINING_READINGS)})\n"
+        f"FROM ({current_sql(dataset, TRAINING_READINGS, among)})\n"
         f"WHERE family = '{family}' AND label IS NOT NULL AND feature_version = {FEATURE_VERSION}\n"
-        "  AND ARRAY_LENGTH(features) > 0\n"
-        f"  AND (corpus != '{FLEET}' OR (minute_time >= TIMESTAMP '{_moment(first)}'"
-        f" AND minute_time < TIMESTAMP '{_moment(end)}'))"
+        "  AND ARRAY_LENGTH(features) > 0"
     )
 
 
