@@ -1,4 +1,4 @@
-// MQTT broker of the simulated homes: QoS 1 with unacknowledged messages on disk.
+// MQTT broker of the simulated homes: QoS 1, on disk from before its PUBACK until its reader acknowledges it.
 // node broker.mjs --port=N --data=DIR [--host=127.0.0.1]
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -24,6 +24,7 @@ mkdirSync(values.data, { recursive: true })
 const level = new ClassicLevel(values.data)
 const persistence = inOrder(aedesPersistenceLevel(level))
 const broker = await Aedes.createBroker({ persistence, concurrency: 1000 })
+keepBeforeAcknowledging(broker)
 const server = createServer(broker.handle)
 
 server.on('error', (error) => {
@@ -58,4 +59,21 @@ function inOrder(persistence) {
     }
   }
   return persistence
+}
+
+// Aedes sends PUBACK and only then writes the message (handlers/publish.js): a broker that is killed between
+// has lost what it acknowledged. It asks for permission before both, so the message is published here, and
+// what Aedes acknowledges and publishes afterwards is an empty one that nobody reads.
+function keepBeforeAcknowledging(broker) {
+  const permit = broker.authorizePublish
+  const nothing = { topic: `$SYS/${broker.id}/kept`, payload: Buffer.alloc(0), retain: false }
+  broker.authorizePublish = (client, packet, done) => {
+    permit(client, packet, (refused) => {
+      if (refused || packet.qos !== 1) return done(refused)
+      broker.publish({ ...packet }, client, (failed) => {
+        Object.assign(packet, nothing)
+        done(failed)
+      })
+    })
+  }
 }

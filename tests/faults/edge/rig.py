@@ -67,6 +67,8 @@ class Rig:
         stack.callback(self._sensors.disconnect)
         self._next_us = (time.time_ns() // 1000 - _DAY_US) // SECOND * SECOND
         self._told: dict[Item, int] = {}  # → MQTT's id of the message
+        self._steps = ["the start"]
+        self._said: dict[Item, tuple[int, str]] = {}  # → after which step, and how the gateway was
         self._presses: list[int] = []
         self.envelopes: list[bytes] = []
         self.process: subprocess.Popen[bytes] | None = None
@@ -81,6 +83,7 @@ class Rig:
 
     def spawn(self) -> None:
         """Start the gateway's process."""
+        self._steps.append(f"start {sum('gateway' in step for step in self._steps) + 1} of the gateway")
         command = [sys.executable, "-m", "edge_client.main", "--config", str(self._config)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -100,6 +103,7 @@ class Rig:
 
     def kill_broker(self) -> None:
         """kill -9 of the broker, and start it again."""
+        self._steps.append("a kill of the broker")
         self.broker.kill()
         self.broker.wait()
         self._broker_stack.close()
@@ -109,7 +113,10 @@ class Rig:
         """Seconds of air, each of its own."""
         for _ in range(seconds):
             frame = air_frame(self._next_us)
-            self._told[Item(frame.sensor_id, frame.start_us)] = self._sensors.publish(
+            item = Item(frame.sensor_id, frame.start_us)
+            alive = self.process is not None and self.process.poll() is None
+            self._said[item] = len(self._steps), "alive" if alive else "dead"
+            self._told[item] = self._sensors.publish(
                 sensor_topic(HOME, RICH, frame.sensor_id), frame.SerializeToString(), qos=1
             ).mid
             self._next_us += SECOND
@@ -170,10 +177,23 @@ class Rig:
         try:
             self.wait(done, limit_s, "everything to arrive")
         except AssertionError as error:
-            missing, untaken = len(self.verdict().lost), len(self._told) - len(self.heard())
-            why = f"{missing} not there, {untaken} not taken by the broker: {error}"
+            lost, untaken = self.verdict().lost, len(self._told) - len(self.heard())
+            why = f"{len(lost)} not there, {untaken} not taken by the broker\n{self._when(lost)}\n{error}"
             raise AssertionError(why) from error
         return time.monotonic() - began_s
+
+    def _when(self, items: list[Item]) -> str:
+        """Between which steps items were said, a line each."""
+        groups: dict[str, list[Item]] = {}
+        steps = [*self._steps, "the end"]
+        for item in items:
+            step, gateway = self._said[item]
+            moment = f"after {steps[step - 1]}, gateway {gateway}, before {steps[step]}"
+            groups.setdefault(moment, []).append(item)
+        return "\n".join(
+            f"{len(said)} of {said[0].sensor_id}, {said[0].at_us} to {said[-1].at_us} µs: said {moment}"
+            for moment, said in groups.items()
+        )
 
     def wait(self, ready: Callable[[], bool], limit_s: float, what: str) -> None:
         """Wait until something is so.
