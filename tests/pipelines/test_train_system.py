@@ -105,7 +105,9 @@ def test_a_model_that_passes_every_check_is_published_and_serves(story: Story) -
     assert {figure.origin for figure in model.card.figures} == {"real"}
     assert model.card.lineage.run
     inputs = np.array([row["features"] for row in story.rows], np.float32)
-    served = open_model(model.card, kept_weights(str(story.settings.run / "weights"), *model))
+    served = open_model(
+        model.card, kept_weights(str(story.settings.run / "weights"), model.card, lambda: model.weights)
+    )
     said = served.probabilities(inputs).argmax(axis=1)
     right = np.array([CLASSES["air"][one] for one in said]) == [row["label"] for row in story.rows]
     assert right.mean() > 0.9
