@@ -17,11 +17,11 @@ import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from local import emulators, supervise, tfx_root
+from local import emulators, supervise
 from local.config import Settings, isolated, port_fields, port_in_use, variable
 from local.parts import RUN_MARK
-from local.tools import MissingTool
 from schemas.events import AlarmKind
+from tests.local.tfx import need_tfx
 from tests.webapp import acting
 from transforms.firestore_effects import firestore_client
 from webapp.lifecycle import Actor
@@ -105,10 +105,7 @@ def test_what_a_dispatcher_closes_teaches_a_model_that_the_running_system_then_s
     demo: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = demo.settings
-    try:
-        tfx_root.ensure(settings, print)
-    except MissingTool as error:
-        pytest.skip(f"TFX cannot be had on this machine: {error}")
+    need_tfx(settings)
     for name, value in emulators.client_environment(settings).items():
         monkeypatch.setenv(name, value)
     repository = AlarmRepository(firestore_client(settings.project))

@@ -1,15 +1,12 @@
 """The training pipeline where TFX is: it publishes, it refuses what is worse, it stops at drift, it compiles.
 
-The first run on an older system makes the Debian root (about two minutes). The tests skip only where that
-cannot be made: not as root, or no mirror of Debian answers. Whatever else fails is a failure.
+On an older system TFX runs in a Debian root of its own (tests/local/tfx.py).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,16 +21,12 @@ from schemas.labels import CLASSES
 from schemas.warehouse import TRAINING_READINGS
 from serving.interpreter import open_model
 from serving.live import kept_weights
+from tests.local.tfx import need_tfx
 from tests.pipelines import training_rows
 from transforms.warehouse_loads import load_target, merge_data
 from transforms.write_warehouse import json_line
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
-
-
-# What mmdebstrap takes packages from, asked by apt's own settings (proxy, mirror in place of it).
-MIRROR = "http://deb.debian.org/debian"
-APT_HELPER = "/usr/lib/apt/apt-helper"
 
 
 class Story(NamedTuple):
@@ -47,9 +40,7 @@ class Story(NamedTuple):
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     settings = isolated(tmp_path_factory.mktemp("train"))
-    if reason := _no_debian(settings):
-        pytest.skip(f"TFX needs a Debian 13 here, and none can be made: {reason}")
-    tfx_root.ensure(settings, print)
+    need_tfx(settings)
     install.ensure_warehouse(settings, print)
     by_name = {part.name: part for part in parts.stand_ins(settings)}
     rows = training_rows.rows(training_rows.DAY_A)
@@ -59,21 +50,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         with parts.running(by_name["gcs"], settings), parts.running(by_name["bigquery"], settings):
             models.seed(settings)
             yield Story(_tell(settings, rows), settings, rows)
-
-
-def _no_debian(settings: Settings) -> str:
-    """Why the Debian root cannot be made, "" if it is there, not needed, or can be."""
-    if not tfx_root.needs_root() or (tfx_root.folder(settings) / tfx_root.COMPLETE).exists():
-        return ""
-    if os.geteuid() != 0:
-        return "only root may make and enter it"
-    if not Path(APT_HELPER).exists():
-        return "this system has no apt"
-    wanted = f"{MIRROR}/dists/{tfx_root.SUITE}/InRelease"
-    with tempfile.TemporaryDirectory() as folder:
-        asked = [APT_HELPER, "download-file", wanted, f"{folder}/InRelease"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
-    return "" if done.returncode == 0 else f"{MIRROR} does not answer: {done.stderr.strip()[-200:]}"
 
 
 def _tell(settings: Settings, rows: list[dict[str, Any]]) -> dict[str, Any]:
