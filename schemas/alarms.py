@@ -18,9 +18,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.documents import Document
 from schemas.events import AlarmKind, Category
@@ -261,6 +261,14 @@ class Alarm(Document):
     owner_words: list[OwnerSaid] = Field(default_factory=list)
     # the notifier's
     push: PushMark | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_earlier_word(cls, document: Any) -> Any:
+        """Of an alarm from before all words were kept the one that counted is known: maybe a cry for help."""
+        if isinstance(document, dict) and document.get("owner_said") and not document.get("owner_words"):
+            return {**document, "owner_words": [document["owner_said"]]}
+        return document
 
 
 PIPELINE_FIELDS: Final = frozenset(

@@ -66,6 +66,15 @@ def test_no_it_was_me_takes_a_cry_for_help_back(who: Actor) -> None:
     assert not on_test.is_set_apart(after, {"home-0001"})
 
 
+def test_a_cry_for_help_from_before_all_words_were_kept_still_counts() -> None:
+    alarms, alarm = MemoryAlarms(), make_alarm("home-0001", Code.PERIMETER, NOW, 20)
+    help_us = {"kind": "help", "user": "u-owner", "at_us": NOW, "note": ""}
+    alarms.put(Alarm.model_validate({**alarm.model_dump(exclude={"owner_words"}), "owner_said": help_us}))
+    after = applied(alarms, alarm, "it_was_me", who=PARTNER, said_us=NOW + SECOND)
+    assert after.owner_said is not None
+    assert (after.owner_said.kind, len(after.owner_words)) == ("help", 2)
+
+
 def test_words_stand_in_the_order_in_which_they_were_said_however_they_arrive() -> None:
     alarms, alarm = MemoryAlarms(), make_alarm("home-0001", Code.SMOKE, NOW, 20)
     alarms.put(alarm)
